@@ -12,8 +12,12 @@ export function showTimes() {
   }
 }
 
+export function isSaid(text) {
+  return sentence.textContent === text
+}
+
 export function say(text) {
-  if (sentence.textContent !== text) sentence.textContent = text
+  if (!isSaid(text)) sentence.textContent = text
 }
 
 function listOf(rows) {

@@ -6,7 +6,7 @@ import Dashboard from '@uppy/dashboard'
 import Tus from '@uppy/tus'
 import { keptUploads } from './kept-uploads.mjs'
 import { askLink, createUpload, isReached, readState, Refused, statePathOf } from './requests.mjs'
-import { report, say, showTimes } from './results.mjs'
+import { isSaid, report, say, showTimes } from './results.mjs'
 
 /** Pauses before a request is repeated, in milliseconds; bytes that arrive start them again. */
 const RETRY_DELAYS = [0, 500, 1000, 2000, 4000, 8000, 15000, 30000, 60000, 60000, 60000]
@@ -14,6 +14,7 @@ const RETRY_DELAYS = [0, 500, 1000, 2000, 4000, 8000, 15000, 30000, 60000, 60000
 const FOLLOW_MS = 1500
 const OFFLINE = 'The browser is offline. What has arrived is kept, and the upload continues when the connection is back.'
 const SENDING = 'The file is being sent. You can close this page and continue later: choose the same file again.'
+const PAUSED = 'Paused. What has arrived is kept. Press Resume to continue, or close this page and choose the same file again later.'
 
 const root = document.getElementById('uploader')
 const { links, token, uploads, state: statePath } = root?.dataset ?? {}
@@ -27,7 +28,7 @@ async function uploadFor(file) {
   const path = kept.find(file)
   if (path !== undefined) {
     const state = await stateOf(path).catch(() => undefined)
-    if (state?.upload || (links && state?.state === 'completed')) return { state, path: state.upload?.path ?? path }
+    if (state?.upload || state?.state === 'completed') return { state, path: state.upload?.path ?? path }
     // The page was closed between the link and its upload.
     if (links && state?.state === 'open') return begin(path, file)
     // In doubt the entry stays: the bot may be gone for a moment.
@@ -74,6 +75,8 @@ async function prepareFile(uppy, id) {
     // An empty file is complete when its upload is created; another tab may have completed this one.
     if (state.state !== 'completed') throw new Refused(`${state.sentence} ${state.action}`)
     uppy.setFileState(id, { slipwayPath: path })
+    // A file that never started would still be offered for upload, and would become a second image.
+    uppy.emit('upload-start', [uppy.getFile(id)])
     uppy.emit('upload-success', uppy.getFile(id), { status: 204, body: {} })
     return
   }
@@ -154,7 +157,11 @@ function start() {
     const path = uppy.getFile(file.id)?.slipwayPath
     if (path) void follow(file, path)
   })
-  uppy.on('upload-progress', () => say(SENDING))
+  const sayProgress = () => say(uppy.getObjectOfFilesPerState().isAllPaused ? PAUSED : SENDING)
+  uppy.on('upload-progress', sayProgress)
+  uppy.on('upload-pause', sayProgress)
+  uppy.on('pause-all', sayProgress)
+  uppy.on('resume-all', sayProgress)
   uppy.on('complete', ({ failed }) => {
     if (links) say(failed.length === 0 ? 'Everything was sent. What the store says of each file is below.' : 'Some files were not sent; why is below.')
   })
@@ -164,8 +171,9 @@ function start() {
     report(file, error.isFinalWord ? error.message : `${error.message} What has arrived is kept. Press Retry, or choose the file again later.`)
   })
   uppy.on('file-removed', (file) => kept.release(file))
-  window.addEventListener('offline', () => say(OFFLINE))
-  window.addEventListener('online', () => say('The connection is back.'))
+  // Without an upload in progress, the sentence is about one that has ended.
+  window.addEventListener('offline', () => uppy.getObjectOfFilesPerState().isUploadInProgress && say(OFFLINE))
+  window.addEventListener('online', () => isSaid(OFFLINE) && say('The connection is back.'))
   // A single file would be a list item without a list.
   new MutationObserver(() => root.querySelector('.uppy-Dashboard-files:not([role])')?.setAttribute('role', 'list')).observe(root, {
     childList: true,

@@ -87,3 +87,15 @@ export async function sendFile(page: Page, file: string): Promise<void> {
   await page.setInputFiles('input[type=file]', file)
   await page.click('.uppy-StatusBar-actionBtn--upload')
 }
+
+/** Drops files on the page, as from a folder of the desktop. */
+export async function dropFiles(page: Page, files: readonly string[]): Promise<void> {
+  const desktop = await page.context().newCDPSession(page)
+  const box = await page.locator('.uppy-Dashboard-AddFiles').boundingBox()
+  if (!box) throw new Error('the page has no place for files')
+  const at = { x: box.x + box.width / 2, y: box.y + box.height / 2 }
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await desktop.send('Input.dispatchDragEvent', { ...at, type, data: { items: [], files: [...files], dragOperationsMask: 1 } })
+  }
+  await desktop.detach()
+}

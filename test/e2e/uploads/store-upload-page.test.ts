@@ -1,11 +1,11 @@
 // An uploader of one zone uploads in Chromium by the page of a store: with a name and a digest, through the bot and straight to the agent, with a cut and a closed tab;
-// a wrong file, two tabs, a browser that goes offline, and a session that ends in the middle.
+// files that are dropped, paused and resumed, a wrong file, two tabs, a browser that goes offline, and a session that ends in the middle.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout } from 'bun:test'
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout } from 'bun:test'
 import type { BrowserContext, Page } from 'playwright-core'
 import { hasTool, requireTool } from '../../support/require.ts'
 import { until } from '../../support/until.ts'
-import { DISK_LENGTH, openBrowserUpload, sendFile } from './browser-upload.ts'
+import { DISK_LENGTH, dropFiles, openBrowserUpload, sendFile } from './browser-upload.ts'
 import type { BrowserUpload } from './browser-upload.ts'
 
 setDefaultTimeout(120_000)
@@ -26,6 +26,11 @@ describe('the upload page of a store', () => {
     world.bot.roles.grant({ subject: 'user:U0ANN', role: 'uploader', zone: 'zone-1', store: '', channel: '' }, 'test', 0)
     digest = `sha256:${new Bun.CryptoHasher('sha256').update(await Bun.file(world.file).bytes()).digest('hex')}`
   })
+  afterEach(() => {
+    if (!world) return
+    world.agentLine.setFaults({})
+    for (const line of [world.agentLine, world.service.proxy]) line.holdAt(Number.POSITIVE_INFINITY)
+  })
   afterAll(() => world?.[Symbol.asyncDispose]())
 
   /** A browser in which the uploader has entered. The name `localhost` is another origin than the one that links allow, so uploads from there go through the bot. */
@@ -45,6 +50,9 @@ describe('the upload page of a store', () => {
     await found.waitFor()
     return (await found.textContent()) ?? ''
   }
+  /** Waits until the agent has bytes of an upload. */
+  const begun = (name: string) =>
+    until('the agent has bytes', async () => (await world.agent.client.uploads.list()).items.find((one) => one.name === name && one.offset > 0))
   const imagesNamed = async (name: string): Promise<number> => (await world.agent.client.images.list()).items.filter((one) => one.name === name).length
 
   for (const [way, host] of [['direct', '127.0.0.1'] as const, ['gateway', 'localhost'] as const]) {
@@ -64,7 +72,7 @@ describe('the upload page of a store', () => {
       expect((await agent.client.links.list()).items.filter((link) => link.name === name)).toHaveLength(0)
       line.holdAt(line.bytes.up + HELD_BYTES)
       await first.click('.uppy-StatusBar-actionBtn--upload')
-      const begun = await until('the agent has bytes', async () => (await agent.client.uploads.list()).items.find((one) => one.name === name && one.offset > 0))
+      const { offset } = await begun(name)
       expect(await first.getAttribute('#uploader', 'data-way')).toBe(way)
       line.cutAll()
       await first.close()
@@ -76,7 +84,7 @@ describe('the upload page of a store', () => {
       await second.getByRole('link', { name: `Show ${name}` }).click()
       await second.getByRole('heading', { name }).first().waitFor()
       expect(faults).toEqual([])
-      expect(begun.offset).toBeGreaterThan(0)
+      expect(offset).toBeGreaterThan(0)
       expect(await world.image(name)).toMatchObject({ format: 'qcow2', virtualSize: DISK_LENGTH, digest })
       expect(await imagesNamed(name)).toBe(1)
       const rows = bot.audit.list({ limit: 50 }).filter(({ command }) => command.includes(`name=${name}`))
@@ -101,6 +109,39 @@ describe('the upload page of a store', () => {
     expect(await entry(tab, /broken\.qcow2: edge-a refused/)).toMatch(/^broken\.qcow2: edge-a refused the image: .* Then choose the right file\./)
     await entry(tab, /small\.raw: The image is in edge-a/)
     await entry(tab, /empty\.raw: edge-a refused the image: The upload was empty/)
+    await tab.locator('.uppy-StatusBar.is-complete').waitFor()
+  })
+
+  browserTest('takes files that are dropped together, sends nothing while they are paused, and completes them when they are resumed', async () => {
+    const { context, url } = await enter('127.0.0.1')
+    await using _context = context
+    const { agent, agentLine, file } = world
+    const names = ['left.qcow2', 'right.qcow2']
+    for (const name of names) await Bun.write(world.path(name), Bun.file(file))
+    const tab = await world.open(context, url, [])
+    await dropFiles(
+      tab,
+      names.map((name) => world.path(name)),
+    )
+    let requests = 0
+    tab.on('request', (request) => void (request.method() === 'PATCH' && requests++))
+    // Slow enough that the second file begins before the first is complete.
+    agentLine.setFaults({ bytesPerSecond: 256 * 1024 })
+    await tab.getByRole('button', { name: 'Upload 2 files' }).click()
+    for (const name of names) await begun(name)
+    await tab.getByRole('button', { name: 'Pause', exact: true }).click()
+    await tab.getByText('Paused. What has arrived is kept. Press Resume').waitFor()
+    agentLine.setFaults({})
+    agentLine.cutAll()
+    // A request that was cut and not paused would be repeated at once.
+    for (let i = 0; i < 20; i++) expect((await agent.client.uploads.list()).items).toHaveLength(2)
+    expect(requests).toBe(2)
+    await tab.getByRole('button', { name: 'Resume', exact: true }).click()
+    for (const name of names) {
+      await entry(tab, `${name}: The image is in edge-a.`)
+      expect(await world.image(name)).toMatchObject({ digest })
+    }
+    expect(await tab.textContent('#sentence')).toBe('Everything was sent. What the store says of each file is below.')
   })
 
   browserTest('sends a file from one tab at a time, and uploads it once', async () => {
@@ -112,7 +153,7 @@ describe('the upload page of a store', () => {
     await Bun.write(once, Bun.file(world.file))
     proxy.holdAt(proxy.bytes.up + HELD_BYTES)
     await sendFile(first, once)
-    await until('the agent has bytes', async () => (await world.agent.client.uploads.list()).items.find((one) => one.offset > 0))
+    await begun('once.qcow2')
     await sendFile(second, once)
     expect(await entry(second, 'Another tab')).toBe(
       'once.qcow2: Another tab of this browser sends once.qcow2. Continue there; or close that tab, then press Retry here.',
@@ -121,6 +162,8 @@ describe('the upload page of a store', () => {
     await entry(first, 'The image is in edge-a.')
     await second.click('.uppy-StatusBar-actionBtn--retry')
     await entry(second, 'The image is in edge-a.')
+    // Nothing is left to press that would send it again.
+    for (const tab of [first, second]) await tab.locator('.uppy-StatusBar.is-complete').waitFor()
     await world.image('once.qcow2')
     expect(await imagesNamed('once.qcow2')).toBe(1)
   })
@@ -134,7 +177,7 @@ describe('the upload page of a store', () => {
     await Bun.write(kept, Bun.file(world.file))
     proxy.holdAt(proxy.bytes.up + HELD_BYTES)
     await sendFile(tab, kept)
-    await until('the agent has bytes', async () => (await world.agent.client.uploads.list()).items.find((one) => one.offset > 0))
+    await begun('kept.qcow2')
     await context.setOffline(true)
     proxy.cutAll()
     await tab.getByText('The browser is offline. What has arrived is kept').waitFor()
