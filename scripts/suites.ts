@@ -31,7 +31,7 @@ export const SUITES: readonly Suite[] = [
   { name: 'fault', paths: ['test/fault'], timeoutMs: 180_000, parallel: 2 },
   { name: 'crash', paths: ['test/crash'], timeoutMs: 180_000, parallel: 3 },
   { name: 'hostile', paths: ['test/hostile'], timeoutMs: 180_000, parallel: 1 },
-  { name: 'power cut', paths: ['test/power'], timeoutMs: 300_000, parallel: 1 },
+  { name: 'power cut', paths: ['test/power'], timeoutMs: 300_000, parallel: 2 },
   { name: 'simulation', paths: ['test/simulation'], timeoutMs: 300_000, parallel: 2 },
   { name: 'fuzz', paths: ['test/fuzz'], timeoutMs: 300_000, parallel: 2 },
   { name: 'end to end', paths: ['test/e2e', 'test/systemd'], timeoutMs: 300_000, parallel: 3 },

@@ -10,6 +10,8 @@ import type { Progress, Task, TaskKind, TaskState } from '../../protocol/task.ts
 export interface TaskContext {
   readonly taskId: string
   readonly signal: AbortSignal
+  /** Whether the task ran or waited before: the agent was restarted, or the task was paused or postponed. Nobody waits for a quick answer then. */
+  readonly isRerun: boolean
   /** `secret` of the order. */
   readonly secret?: string
   /** Sets what the task has done so far. It is called when somebody asks, and when the task fails or is cancelled, which keeps it as the result. */

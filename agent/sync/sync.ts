@@ -121,7 +121,7 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
     const counts = { slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
     // Until a source answers, a task that fails still says what it should copy, so that it can be ordered again.
     context.resultSoFar(() => ({ images: images.map((name) => ({ id: name, name, outcome: 'queued' })), ...counts }))
-    using sources = await openSources(deps, addresses, context.signal).catch((error: unknown) => {
+    using sources = await openSources({ ...deps, isRerun: context.isRerun }, addresses, context.signal).catch((error: unknown) => {
       throw explained(error, addresses)
     })
     const { pool } = sources

@@ -47,6 +47,7 @@ interface ActiveTask {
   /** Replaced for each run, because a task that was paused or postponed runs again. */
   controller: AbortController
   isCancelled: boolean
+  isRerun: boolean
   run: Promise<void> | undefined
   /** Returns what the running task has done so far. */
   resultSoFar: (() => Record<string, unknown>) | undefined
@@ -77,7 +78,7 @@ export class TaskQueue implements TaskBoard {
     for (const row of queue.#table.active()) {
       // The time of a postponed task came from the configuration of the previous process, so its runner decides again.
       const waiting: TaskRow = { ...row, state: 'queued', hold: row.hold?.kind === 'paused' ? row.hold : null }
-      queue.#add(waiting)
+      queue.#add(waiting, true)
       queue.#save(waiting)
     }
     return queue
@@ -226,8 +227,9 @@ export class TaskQueue implements TaskBoard {
     )
   }
 
-  #add(row: TaskRow): void {
-    this.#active.set(row.id, { row, samples: [], writtenMs: 0, controller: new AbortController(), isCancelled: false, run: undefined, resultSoFar: undefined })
+  #add(row: TaskRow, isRerun = false): void {
+    const controller = new AbortController()
+    this.#active.set(row.id, { row, samples: [], writtenMs: 0, controller, isCancelled: false, isRerun, run: undefined, resultSoFar: undefined })
   }
 
   /** Returns a queued or running task. Throws ProblemError `not-found`, or `wrong-status` when it has ended. */
@@ -289,7 +291,14 @@ export class TaskQueue implements TaskBoard {
       // The task was cancelled or stopped before it began. A runner only has to watch for later aborts.
       signal.throwIfAborted()
       const resultSoFar = (read: () => Record<string, unknown>): void => void (task.resultSoFar = read)
-      const result = await runner(JSON.parse(task.row.params ?? 'null'), { taskId: task.row.id, signal, progress, resultSoFar, ...secret })
+      const result = await runner(JSON.parse(task.row.params ?? 'null'), {
+        taskId: task.row.id,
+        signal,
+        isRerun: task.isRerun,
+        progress,
+        resultSoFar,
+        ...secret,
+      })
       this.#deps.crashPoint('tasks:done')
       this.#end(task, { state: 'succeeded', result })
     } catch (error) {
@@ -307,6 +316,7 @@ export class TaskQueue implements TaskBoard {
     task.run = undefined
     task.resultSoFar = undefined
     task.samples = []
+    task.isRerun = true
     task.row = { ...waitingAgain(task.row), hold }
     this.#save(task.row)
     this.#pump()

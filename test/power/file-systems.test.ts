@@ -8,8 +8,10 @@ import { FILE_SYSTEMS, requireRecordedDisk } from './recorded-disk.ts'
 import { planStates, recordWorkload } from './replay.ts'
 import { startSyncSource } from './sync-source.ts'
 
-const STATES = Number(process.env['SLIPWAY_POWER_STATES'] ?? 20)
-const LENGTH = { acknowledgements: 1000, msMax: 60_000 }
+/** States for each file system unless a number is set. */
+const STATES_IN_CI = 10
+const STATES = Number(process.env['SLIPWAY_POWER_STATES'] ?? STATES_IN_CI)
+const LENGTH = { acknowledgements: STATES > STATES_IN_CI ? 1000 : 300, msMax: 60_000 }
 /** Longest time for the workload and for one state, on a busy machine, in milliseconds. */
 const RECORD_MS_MAX = 240_000
 const STATE_MS_MAX = 30_000

@@ -47,7 +47,7 @@ const DEFECTS: readonly Defect[] = [
 ]
 
 const SEED = 1
-const LENGTH = { acknowledgements: 400, msMax: 60_000 }
+const LENGTH = { acknowledgements: 250, msMax: 60_000 }
 const STATES_MAX = 90
 const TEST_MS_MAX = 280_000
 

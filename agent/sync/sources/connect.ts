@@ -18,6 +18,8 @@ const ANSWER_MS = 20_000
 const STALL_MS = 30_000
 /** Maximum attempts at the first request to another store, so that a wrong address is reported quickly. */
 const FIRST_ATTEMPTS_MAX = 3
+/** The same for a task that ran before: after a power cut of a whole site its source may start minutes later. About six minutes. */
+const RERUN_ATTEMPTS_MAX = 40
 
 /** Another store from which slices and images can be copied. */
 export interface SliceSource {
@@ -44,6 +46,8 @@ export interface ConnectDeps {
   readonly answerTimeoutMs?: number
   readonly stallTimeoutMs?: number
   readonly pace?: NonNullable<Peer['pace']>
+  /** Whether the task ran before, so that a source that does not answer is waited for. */
+  readonly isRerun?: boolean
 }
 
 /**
@@ -59,7 +63,8 @@ export async function openSource(deps: ConnectDeps, { url, token }: SourceAddres
     ...(deps.pace ? { pace: deps.pace } : {}),
     fetch: createProvingFetch(createPeerFetch(deps.network, deps.fetch), deps.prover, token),
   })
-  const { id, name, protocol } = await retrying({ clock: deps.clock, signal, url, attemptsMax: FIRST_ATTEMPTS_MAX }, () => client.store.identify({ signal }))
+  const attemptsMax = deps.isRerun ? RERUN_ATTEMPTS_MAX : FIRST_ATTEMPTS_MAX
+  const { id, name, protocol } = await retrying({ clock: deps.clock, signal, url, attemptsMax }, () => client.store.identify({ signal }))
   if (id === deps.storeId) throw problem('invalid-input', `${url} is this store (${name}).`, { action: 'Use another store as the source.' })
   const version = negotiateVersion(protocol?.sync)
   if (version === undefined) {

@@ -70,6 +70,7 @@ async function open({ strays = 1, deletion = async (): Promise<Image | undefined
       const context = {
         taskId: 'tsk_1',
         signal: controller.signal,
+        isRerun: false,
         resultSoFar: () => {},
         progress: (...all: unknown[]) => void progress.push(all),
       }

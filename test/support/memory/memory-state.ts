@@ -84,6 +84,7 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
         taskId: one.task.id,
         signal,
         ...(one.secret === undefined ? {} : { secret: one.secret }),
+        isRerun: false,
         resultSoFar: (read) => void (soFar = read),
         progress: (done, total, unit) => void (one.task = { ...one.task, progress: { ...one.task.progress, done, total, unit } }),
       })

@@ -70,7 +70,13 @@ describe('an order', () => {
 
 describe('hours', () => {
   const NIGHT = { cron: '0 22 * * *', minutes: 480 }
-  const context = (signal = new AbortController().signal): TaskContext => ({ taskId: 'tsk_1', signal, progress: () => {}, resultSoFar: () => {} })
+  const context = (signal = new AbortController().signal): TaskContext => ({
+    taskId: 'tsk_1',
+    signal,
+    progress: () => {},
+    isRerun: false,
+    resultSoFar: () => {},
+  })
   /** Limits on a clock that shows this time. */
   const open = (time: string, store: StoreSyncLimits = { bytesPerSecond: undefined, hours: [] }) => {
     const clock = createManualClock(Date.parse(time))

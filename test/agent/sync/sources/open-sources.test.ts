@@ -16,25 +16,36 @@ const A_ID = 'aaaaaaaa-0000-4000-8000-000000000000'
 const B_ID = 'bbbbbbbb-0000-4000-8000-000000000000'
 const address = (last: number): SourceAddress => ({ url: `http://10.0.0.${last}:8420`, token: 't' })
 
-/** Answers as the stores of these addresses: with the id of a store, with 403 for `refuses`, and for `late` when `answer` is called. */
-function setUp(stores: Readonly<Record<string, string>>): {
+/**
+ * Answers as the stores of these addresses: with the id of a store, with 403 for `refuses`, and for `late` when `answer` is called. Nothing
+ * listens for `away`.
+ */
+function setUp(
+  stores: Readonly<Record<string, string>>,
+  { isRerun = false } = {},
+): {
   clock: ManualClock
   open: (addresses: readonly SourceAddress[], signal?: AbortSignal) => Promise<OpenedSources>
   answer: (host: string, id: string) => void
+  attempts: () => number
 } {
+  let attempts = 0
   const clock = createManualClock()
   const waiting = new Map<string, (response: Response) => void>()
   const identity = (id: string): Response => Response.json({ id, name: 'a store', protocol: { sync: [1, 2], capabilities: [] } })
   const deps = {
     clock,
+    isRerun,
     log: createMemoryLog(),
     storeId: OWN_ID,
     // The tokens of this test are not grants, so nothing is signed.
     prover: { storeId: OWN_ID, publicKey: '', sign: async () => '' },
     network: createPeerNetwork([], async (host) => [host]),
     fetch: async (url: string | URL, init?: RequestInit): Promise<Response> => {
+      attempts++
       const host = new URL(url).hostname
       const store = stores[host] ?? 'refuses'
+      if (store === 'away') throw Object.assign(new TypeError('connection refused'), { code: 'ConnectionRefused' })
       if (store === 'refuses') return new Response(null, { status: 403 })
       if (store !== 'late') return identity(store)
       return await new Promise((resolve, reject) => {
@@ -47,6 +58,7 @@ function setUp(stores: Readonly<Record<string, string>>): {
     clock,
     open: (addresses, signal = new AbortController().signal) => openSources(deps, addresses, signal),
     answer: (host, id) => waiting.get(host)?.(identity(id)),
+    attempts: () => attempts,
   }
 }
 
@@ -115,4 +127,28 @@ test('an abort ends the wait with its reason', async () => {
   await clock.untilSleeping(1)
   ended.abort(new Error('cancelled'))
   expect(await opening).toEqual(new Error('cancelled'))
+})
+
+/** Opens a source that is away. Returns the waits between the attempts in milliseconds, and the code of the problem. */
+async function waitsFor(isRerun: boolean): Promise<{ waits: readonly number[]; code: string }> {
+  const { clock, open, attempts } = setUp({ '10.0.0.1': 'away' }, { isRerun })
+  const waits: number[] = []
+  clock.sleep = async (ms) => void waits.push(ms)
+  try {
+    await open([address(1)])
+    return { waits, code: 'no problem' }
+  } catch (error) {
+    // The last wait is the one for other sources.
+    return { waits: waits.slice(0, attempts() - 1), code: error instanceof ProblemError ? problemCode(error.problem) : String(error) }
+  }
+}
+
+test('a new task says soon that its source does not answer', async () => {
+  expect(await waitsFor(false)).toEqual({ waits: [500, 1000], code: 'peer-unreachable' })
+})
+
+test('a task that ran before waits for about six minutes, because its source may be starting too', async () => {
+  const { waits, code } = await waitsFor(true)
+  expect(waits).toEqual([500, 1000, 2000, 4000, 8000, ...Array.from({ length: 34 }, () => 10_000)])
+  expect(code).toBe('peer-unreachable')
 })

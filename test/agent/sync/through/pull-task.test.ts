@@ -56,6 +56,7 @@ function openScene(deps: Partial<PullTaskDeps> = {}) {
   const context = {
     signal: controller.signal,
     progress: (...counts: unknown[]) => void progress.push(counts),
+    isRerun: false,
     resultSoFar: (get: () => unknown) => void (result = get),
   } as unknown as TaskContext
   const run = (params: unknown = PARAMS): Promise<unknown> => Promise.resolve(runs[0]?.(params, context))
