@@ -25,6 +25,7 @@ export const VIEWS_HANDED_OUT: Readonly<Record<string, string>> = {
   'agent/slices/write/segment-store.ts append': 'the buffers return to the free list only after the append has resolved',
   'agent/slices/read/records.ts frameOf': 'every read of a pack has a buffer of its own',
   'agent/slices/read/windows.ts pieces': 'slices and gathered pieces have buffers of their own; the zeros are never written to',
+  'agent/slices/packs/pack-scan.ts createWindow': 'the walk is done with the bytes of a record before it reads the next ones',
   'agent/slices/read/records.ts readPlan': 'the buffer is allocated here and handed over whole',
   'agent/slices/index/run-file.ts constructor': 'the tables belong to the run and are never written to',
   'agent/system/disk.ts readFile': 'the buffer is allocated here and handed over whole',

@@ -75,7 +75,7 @@ interface Swept {
   readonly uses: ReadonlyMap<number, PackUse>
   /** Packs that must stay: slices were missing, and these packs could not be searched for them. */
   readonly unread: ReadonlySet<number>
-  /** All marked slices, when the store is small enough for one pass. */
+  /** Slices that the last pass has marked: all marked ones, when the store is small enough for one pass. */
   readonly marked: LiveSet | undefined
   readonly slicesLive: number
   readonly slicesDead: number
@@ -91,17 +91,17 @@ async function markAndSweep(deps: GcDeps, options: GcOptions, watch: PinWatch): 
   let slicesLive = 0
   let slicesDead = 0
   let deadBytes = 0
-  let last: LiveSet | undefined
+  let marked: LiveSet | undefined
   const passes = Math.max(1, Math.ceil(total / MARKED_MAX))
   for (let pass = 0; pass < passes && !index.isIncomplete; pass++) {
     const range = passRange(pass, passes)
-    const marked = await mark(deps, range, Math.ceil(total / passes), options)
-    last = marked
+    const named = await mark(deps, range, Math.ceil(total / passes), options)
+    marked = named
     deps.crashPoint('gc:marked')
     let found = 0
     try {
-      for await (const { live, dead } of sweep(deps, range, (digest) => marked.has(digest) || watch.isTouched(digest), options)) {
-        for (const row of live) if (marked.has(row.digest)) found++
+      for await (const { live, dead } of sweep(deps, range, (digest) => named.has(digest) || watch.isTouched(digest), options)) {
+        for (const row of live) if (named.has(row.digest)) found++
         slicesLive += live.length
         slicesDead += dead.length
         for (const row of dead) deadBytes += recordLength(row)
@@ -114,9 +114,9 @@ async function markAndSweep(deps: GcDeps, options: GcOptions, watch: PinWatch): 
       index.distrust(errorText(error))
     }
     // A pack may contain a marked slice that the index has lost; it must be found before any pack is removed.
-    if (found < marked.size && !index.isIncomplete) await findLost(deps, marked, unread, options.signal)
+    if (found < named.size && !index.isIncomplete) await findLost(deps, named, unread, options.signal)
   }
-  return { uses, unread, marked: passes === 1 ? last : undefined, slicesLive, slicesDead, deadBytes }
+  return { uses, unread, marked, slicesLive, slicesDead, deadBytes }
 }
 
 async function planNow(deps: GcDeps, uses: ReadonlyMap<number, PackUse>, unread: ReadonlySet<number>): Promise<PackPlan> {
@@ -130,9 +130,15 @@ async function candidates(deps: GcDeps, uses: ReadonlyMap<number, PackUse>): Pro
   const packs: PackLength[] = []
   const open = deps.writer.openPackId
   for (const { id, name, length, sealed } of [...deps.index.packs()]) {
-    if (sealed) packs.push({ id, name, length })
-    else if (id !== open) packs.push({ id, name, length: (await deps.disk.stat(deps.files.path(name)))?.length ?? 0 })
-    else if ((uses.get(id)?.deadBytes ?? 0) > (uses.get(id)?.liveBytes ?? 0)) packs.push({ id, name, length: deps.writer.openPackBytes })
+    const use = uses.get(id)
+    if (sealed) {
+      packs.push({ id, name, length })
+    } else if (id !== open) {
+      const file = await deps.disk.stat(deps.files.path(name))
+      if (file) packs.push({ id, name, length: file.length })
+    } else if (use && use.deadBytes > use.liveBytes) {
+      packs.push({ id, name, length: deps.writer.openPackBytes })
+    }
   }
   return packs
 }
@@ -153,7 +159,6 @@ async function executePlan(deps: GcDeps & CleanDeps, plan: PackPlan, uses: Reado
   const outcome = { freedBytes: 0, packsRemoved: 0, packsRewritten: 0 }
   // Removals first: they need no room.
   for (const pack of [...plan.remove, ...plan.rewrite]) {
-    signal?.throwIfAborted()
     if (deps.index.isIncomplete) {
       deps.log.warn('gc stopped early: the index database is damaged and must be rebuilt first')
       break
@@ -172,7 +177,6 @@ async function executePlan(deps: GcDeps & CleanDeps, plan: PackPlan, uses: Reado
       deps.log.warn('a pack could not be cleaned and stays', { pack: pack.name, error })
       if (error instanceof StoreWriteFailed) break
     }
-    await deps.pause()
   }
   return outcome
 }

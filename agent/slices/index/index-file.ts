@@ -66,7 +66,7 @@ export class IndexFile implements Disposable {
       database.run('PRAGMA journal_mode = WAL')
       // A lost transaction costs nothing: recovery reads the packs again that the database does not have as sealed.
       database.run('PRAGMA synchronous = NORMAL')
-      const version = database.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version ?? 0
+      const version = database.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version
       if (version === 0) createSchema(database)
       else if (version !== SCHEMA_VERSION) throw new IndexUnusable(`the index database has version ${version}, but this agent uses ${SCHEMA_VERSION}`)
       return new IndexFile(path, database)

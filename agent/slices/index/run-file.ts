@@ -53,7 +53,11 @@ export class RunFile implements Disposable {
     try {
       const reads = readTable(run, fstatSync(file).size)
       let step = reads.next()
-      while (!step.done) step = reads.next(readFully(file, step.value.length, step.value.position))
+      while (!step.done) {
+        const { length, position } = step.value
+        const bytes = Buffer.from(new ArrayBuffer(length))
+        step = reads.next(readSync(file, bytes, 0, length, position) === length ? bytes : undefined)
+      }
       return new RunFile(path, run, file, step.value)
     } catch (error) {
       closeSync(file)
@@ -69,9 +73,8 @@ export class RunFile implements Disposable {
     while (!step.done) {
       const { length, position } = step.value
       const bytes = Buffer.from(new ArrayBuffer(length))
-      let filled = 0
-      for (let read = -1; filled < length && read !== 0; filled += read) read = (await handle.read(bytes, filled, length - filled, position + filled)).bytesRead
-      step = reads.next(filled === length ? bytes : undefined)
+      const { bytesRead } = await handle.read(bytes, 0, length, position)
+      step = reads.next(bytesRead === length ? bytes : undefined)
     }
     return new RunFile(path, run, openRun(path, run), step.value)
   }
@@ -96,7 +99,7 @@ export class RunFile implements Disposable {
   /** Returns the first block that can have a digest with this prefix or a greater one. */
   blockOf(prefix: number): number {
     let block = this.#blocksUpTo(prefix) - 1
-    while (block > 0 && this.#fences[block] === prefix) block--
+    while (this.#fences[block] === prefix) block--
     return Math.max(0, block)
   }
 
@@ -155,7 +158,7 @@ interface Table {
   readonly filter: Buffer<ArrayBuffer>
 }
 
-/** Yields the ranges to read from a file of this length, receives their bytes, and returns the table. Throws IndexUnusable when it is damaged. */
+/** Yields the ranges to read from a file of this length, receives their bytes if the file has all of them, and returns the table. Throws IndexUnusable when it is damaged. */
 function* readTable(run: number, fileBytes: number): Generator<{ length: number; position: number }, Table, Buffer<ArrayBuffer> | undefined> {
   const trailerBytes = fileBytes < RUN_TRAILER_BYTES ? undefined : yield { length: RUN_TRAILER_BYTES, position: fileBytes - RUN_TRAILER_BYTES }
   const trailer = trailerBytes && readRunTrailer(trailerBytes, fileBytes)
@@ -174,16 +177,6 @@ function openRun(path: string, run: number): number {
     if (hasCode(error, 'ENOENT')) throw new IndexUnusable(`run ${run} of the index is gone`, { cause: error })
     throw error
   }
-}
-
-function readFully(file: number, length: number, position: number): Buffer<ArrayBuffer> | undefined {
-  const bytes = Buffer.from(new ArrayBuffer(length))
-  for (let filled = 0; filled < length;) {
-    const read = readSync(file, bytes, filled, length - filled, position + filled)
-    if (read === 0) return undefined
-    filled += read
-  }
-  return bytes
 }
 
 /** Returns the position of the row of a digest in a block. */

@@ -67,17 +67,11 @@ export async function readSealedRows(file: DiskFile): Promise<PackRow[]> {
  * table: such a table cannot match the header of the record that contains it.
  */
 async function isChain(file: DiskFile, { rows, end }: { rows: readonly PackRow[]; end: number }): Promise<boolean> {
-  const window = Buffer.alloc(CHAIN_WINDOW_BYTES)
-  let windowStart = 0
-  let windowLength = 0
+  const read = createWindow(file, CHAIN_WINDOW_BYTES)
   let at = PACK_HEADER_BYTES
   for (const row of rows) {
     if (row.offset !== at) return false
-    if (at + RECORD_HEADER_BYTES > windowStart + windowLength) {
-      windowStart = at
-      windowLength = await file.read(window, at)
-    }
-    const header = readRecordHeader(window.subarray(0, windowLength), at - windowStart)
+    const header = readRecordHeader(await read(at, RECORD_HEADER_BYTES), 0)
     if (!header || header.storedLength !== row.storedLength || header.length !== row.length || Buffer.compare(header.digest, row.digest) !== 0) return false
     at += recordLength(row)
   }
@@ -88,34 +82,22 @@ async function isChain(file: DiskFile, { rows, end }: { rows: readonly PackRow[]
  * Walks the records and verifies their checksums. After damage the walk continues at the next valid header. From then on it verifies the SHA-256 of
  * every slice too: that header may be inside a damaged record, in the contents of an image.
  */
-export async function walkPack(file: DiskFile, faults: readonly string[] = [], from = PACK_HEADER_BYTES): Promise<PackContents> {
+export async function walkPack(file: DiskFile, faults: readonly string[] = []): Promise<PackContents> {
   const length = await file.length()
-  const window = Buffer.alloc(WINDOW_BYTES)
+  const read = createWindow(file, WINDOW_BYTES)
   const rows: PackRow[] = []
   const bad: BadStretch[] = []
-  let windowStart = 0
-  let windowLength = 0
-  let at = Math.min(from, length)
+  let at = Math.min(PACK_HEADER_BYTES, length)
   let end = at
-
-  const load = async (position: number): Promise<void> => {
-    windowStart = position
-    windowLength = await file.read(window, position)
-  }
-  const has = (position: number, bytes: number): boolean => position >= windowStart && position + bytes <= windowStart + windowLength
-
   while (at < length) {
-    if (!has(at, Math.min(RECORD_HEADER_BYTES, length - at))) await load(at)
-    const header = readRecordHeader(window.subarray(0, windowLength), at - windowStart)
-    const whole = header && at + recordLength(header) <= length ? recordLength(header) : 0
-    if (header && whole > 0) {
+    const header = readRecordHeader(await read(at, RECORD_HEADER_BYTES), 0)
+    if (header && at + recordLength(header) <= length) {
       const { digest } = header
-      if (!has(at, whole)) await load(at)
-      const stored = window.subarray(at - windowStart + RECORD_HEADER_BYTES, at - windowStart + whole)
+      const stored = (await read(at, recordLength(header))).subarray(RECORD_HEADER_BYTES)
       if (checksumOf(stored) === header.checksum && (bad.length === 0 || (await sliceFault(header, stored)) === undefined))
         rows.push({ digest, offset: at, length: header.length, storedLength: header.storedLength })
-      else bad.push({ offset: at, length: whole, digest })
-      at += whole
+      else bad.push({ offset: at, length: recordLength(header), digest })
+      at += recordLength(header)
       end = at
       continue
     }
@@ -128,10 +110,22 @@ export async function walkPack(file: DiskFile, faults: readonly string[] = [], f
   return { rows, sealed: false, end, tornBytes: length - end, bad, faults }
 }
 
+/** Returns a function that reads bytes of a file, this many at a time. Each call begins at or after the one before; fewer bytes come at the end only. */
+function createWindow(file: DiskFile, windowBytes: number): (position: number, length: number) => Promise<Buffer> {
+  const window = Buffer.alloc(windowBytes)
+  let [start, end] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  return async (position, length) => {
+    if (position + length > end) {
+      start = position
+      end = position + (await file.read(window, position))
+    }
+    return window.subarray(position - start, Math.min(position + length, end) - start)
+  }
+}
+
 /** Returns the offset of the next valid record header at or after `from`. */
 async function findRecord(file: DiskFile, from: number, length: number): Promise<number | undefined> {
-  const magic = Buffer.alloc(4)
-  magic.writeUInt32LE(RECORD_MAGIC)
+  const magic = Buffer.from(Uint32Array.of(RECORD_MAGIC).buffer)
   const window = Buffer.alloc(WINDOW_BYTES)
   for (let start = from; start < length; start += WINDOW_BYTES - RECORD_HEADER_BYTES) {
     const bytes = window.subarray(0, await file.read(window, start))

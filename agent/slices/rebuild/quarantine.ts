@@ -112,10 +112,8 @@ export async function openQuarantine({ disk, clock, log, folder, index }: Quaran
 }
 
 function parseEntry(text: string): QuarantinedSlice {
-  const value: unknown = JSON.parse(text)
-  if (typeof value !== 'object' || value === null) throw new Error('not an object')
-  const entry = value as Partial<Record<keyof QuarantinedSlice, unknown>>
-  const { digest, pack, offset, reason, foundAt, healedAt } = entry
+  const entry = JSON.parse(text) as Partial<Record<keyof QuarantinedSlice, unknown>> | null
+  const { digest, pack, offset, reason, foundAt, healedAt } = entry ?? {}
   if (typeof digest !== 'string' || !/^sha256:[0-9a-f]{64}$/.test(digest) || typeof pack !== 'string' || typeof offset !== 'number')
     throw new Error('not a quarantine entry')
   return { digest, pack, offset, reason: String(reason), foundAt: String(foundAt), healedAt: typeof healedAt === 'string' ? healedAt : null }

@@ -6,18 +6,18 @@ import { createInOrder } from '../../contract/in-order.ts'
 import { StoreWriteFailed } from '../../contract/slices.ts'
 import type { Checkpoint, Ingest, IngestStart } from '../../contract/slices.ts'
 import { SEGMENT_BYTES } from '../packs/parameters.ts'
+import { ZERO_STRETCH_BYTES } from '../../../protocol/slices/cutter.ts'
 import type { CutterParameters } from '../../../protocol/slices/cutter.ts'
+import { BLOCK_PRIMITIVES } from './block-primitives.ts'
 import type { PinHold, Pins } from './pins.ts'
 import { SegmentBuffers } from './segment-buffers.ts'
 import type { Buffers } from './segment-buffers.ts'
 import { storeSegment } from './segment-store.ts'
 import type { SegmentStoreDeps } from './segment-store.ts'
 
-/** Input is compared with zeros in stretches of this length before it is copied. */
-const STRETCH_BYTES = 64 * 1024
-const ZEROS = Buffer.alloc(STRETCH_BYTES)
 /** A shorter run of zeros does not justify cutting the segment before it short. */
 const ZERO_RUN_MIN = 512 * 1024
+const ZEROS = new Uint8Array(ZERO_RUN_MIN)
 
 export interface IngestDeps extends SegmentStoreDeps {
   readonly cutter: CutterParameters
@@ -29,17 +29,23 @@ export function createIngest(deps: IngestDeps, start: IngestStart): Ingest {
   return new SegmentedIngest(deps, start)
 }
 
+interface Segment {
+  readonly buffers: Buffers
+  /** Its bytes so far. */
+  filled: number
+}
+
 class SegmentedIngest implements Ingest {
   readonly #deps: IngestDeps
   /** Room in front of each segment for the bytes left over from the one before, so that a worker sees one stretch of bytes. */
   readonly #headroom: number
   readonly #hold: PinHold
   readonly #buffers: SegmentBuffers
-  /** The segment that is being filled, and its bytes so far. */
-  #current: Buffers | undefined
-  #filled = 0
-  /** Offset in the image after the bytes in segments, and zeros after it that are not in a segment yet. */
-  #position: number
+  /** The segment that is being filled. */
+  #current: Segment | undefined
+  /** Bytes in segments, which say where the next block begins: runs of zeros between segments are whole blocks. */
+  #bytes: number
+  /** Zeros after them that are not in a segment yet. */
   #zeros = 0
   /** Resolves with the bytes after the last cut, once every segment submitted so far is cut. */
   #carry: Promise<Uint8Array>
@@ -63,7 +69,7 @@ class SegmentedIngest implements Ingest {
     this.#buffers = new SegmentBuffers(this.#headroom, deps.cutter.block)
     this.#hold = deps.pins.hold()
     this.#carry = Promise.resolve(start.tail)
-    this.#position = start.offset + start.tail.byteLength
+    this.#bytes = start.tail.byteLength
     this.#generation = deps.writer.generation
   }
 
@@ -82,7 +88,7 @@ class SegmentedIngest implements Ingest {
       }
       await this.#submitZeros()
       // Pieces begin anywhere: fill up to the next block first, so that zeros after it are recognised.
-      const end = Math.min(piece.byteLength, at + (this.#toBlock() || STRETCH_BYTES))
+      const end = Math.min(piece.byteLength, at + (this.#toBlock() || ZERO_STRETCH_BYTES))
       await this.#fill(piece.subarray(at, end))
       at = end
     }
@@ -106,52 +112,50 @@ class SegmentedIngest implements Ingest {
     for (const release of [...this.#unreleased]) release()
   }
 
-  /** Returns the bytes from the current position to the next block. */
+  /** Returns the bytes that are missing to the next block. */
   #toBlock(): number {
     const { block } = this.#deps.cutter
-    return (block - (this.#position % block)) % block
+    return (block - (this.#bytes % block)) % block
   }
 
   /** Returns the length of a run of zeros at `at` that need not be copied. Such a run begins at a block and may span any number of pieces. */
   #zeroLength(piece: Uint8Array, at: number): number {
     if (this.#zeros === 0 && this.#toBlock() !== 0) return 0
-    const length = Math.min(STRETCH_BYTES, piece.byteLength - at)
-    if (piece[at] !== 0 || piece[at + length - 1] !== 0) return 0
-    return ZEROS.compare(piece, at, at + length, 0, length) === 0 ? length : 0
+    const end = Math.min(piece.byteLength, at + ZERO_STRETCH_BYTES)
+    return BLOCK_PRIMITIVES.isZero(piece, at, end) ? end - at : 0
   }
 
   /** Adds the zeros counted so far: a long run as an entry of its own, a short one as bytes. */
   async #submitZeros(): Promise<void> {
     const { block } = this.#deps.cutter
-    const run = this.#zeros >= ZERO_RUN_MIN ? this.#zeros - (this.#zeros % block) : 0
-    const rest = this.#zeros - run
+    const rest = this.#zeros < ZERO_RUN_MIN ? this.#zeros : this.#zeros % block
+    const run = this.#zeros - rest
     this.#zeros = 0
     if (run > 0) {
-      this.#position += run
       // A zero block ends the slice before it, so the segment is cut completely, as at the end of the image.
       await this.#submitLast()
       this.#afterStored(async () => {
         this.#entries.push({ length: run, digest: null })
       })
     }
-    for (let left = rest; left > 0; left -= STRETCH_BYTES) await this.#fill(ZEROS.subarray(0, Math.min(left, STRETCH_BYTES)))
+    await this.#fill(ZEROS.subarray(0, rest))
   }
 
   async #fill(bytes: Uint8Array): Promise<void> {
     let rest = bytes
-    this.#position += bytes.byteLength
+    this.#bytes += bytes.byteLength
     while (rest.byteLength > 0) {
-      const buffers = this.#current ?? (await this.#takeBuffers())
-      const part = rest.subarray(0, SEGMENT_BYTES - this.#filled)
-      new Uint8Array(buffers.input).set(part, this.#headroom + this.#filled)
-      this.#filled += part.byteLength
+      const segment = this.#current ?? (await this.#startSegment())
+      const part = rest.subarray(0, SEGMENT_BYTES - segment.filled)
+      new Uint8Array(segment.buffers.input).set(part, this.#headroom + segment.filled)
+      segment.filled += part.byteLength
       rest = rest.subarray(part.byteLength)
-      if (this.#filled === SEGMENT_BYTES) this.#submit(false)
+      if (segment.filled === SEGMENT_BYTES) this.#submit(false)
     }
   }
 
   async #submitLast(): Promise<void> {
-    this.#current ??= await this.#takeBuffers()
+    this.#current ??= await this.#startSegment()
     this.#submit(true)
   }
 
@@ -178,11 +182,8 @@ class SegmentedIngest implements Ingest {
     // Set here and not in `finish`: checkpoints requested before it must still start.
     if (last) this.#isFinished = true
     await this.#submitZeros()
-    if (last) {
-      await this.#submitLast()
-    } else if (this.#filled > 0) {
-      this.#submit(false)
-    }
+    if (last) await this.#submitLast()
+    else this.#submit(false)
     const tail = this.#carry
     const batch = this.#stored.then(() => {
       const entries = this.#entries
@@ -214,13 +215,12 @@ class SegmentedIngest implements Ingest {
     this.#deps.writer.check(this.#generation)
   }
 
-  async #takeBuffers(): Promise<Buffers> {
+  async #startSegment(): Promise<Segment> {
     for (;;) {
       const buffers = this.#buffers.take()
       if (buffers) {
-        this.#current = buffers
-        this.#filled = 0
-        return buffers
+        this.#current = { buffers, filled: 0 }
+        return this.#current
       }
       // Checked in the tick of the wait: after a failure nothing puts buffers back.
       this.#check(this.#isFinished)
@@ -230,11 +230,9 @@ class SegmentedIngest implements Ingest {
 
   /** Sends the current segment to the workers. The next one may be cut as soon as this one is, while this one is still compressed. */
   #submit(last: boolean): void {
-    const buffers = this.#current
-    if (!buffers) return
-    const filled = this.#filled
+    if (!this.#current) return
+    const { buffers, filled } = this.#current
     this.#current = undefined
-    this.#filled = 0
     const running = this.#carry.then((carry) => {
       if (this.#failure !== undefined) throw this.#failure
       const start = this.#headroom - carry.byteLength

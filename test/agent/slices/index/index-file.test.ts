@@ -2,6 +2,7 @@
 
 import { Database } from 'bun:sqlite'
 import { describe, expect, spyOn, test } from 'bun:test'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
 import { IndexFile, indexFileFault, removeFile } from '../../../../agent/slices/index/index-file.ts'
 import { IndexUnusable } from '../../../../agent/slices/index/index-unusable.ts'
@@ -35,6 +36,17 @@ async function writeFile(folder: TemporaryFolder): Promise<string> {
 function change(path: string, ...statements: string[]): void {
   using database = new Database(path)
   for (const statement of statements) database.run(statement)
+}
+
+/** Returns how often this process has a file open, also one that was deleted. */
+function openCount(path: string): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return [path, `${path} (deleted)`].includes(readlinkSync(`/proc/self/fd/${fd}`))
+    } catch {
+      return false
+    }
+  }).length
 }
 
 describe('what was written', () => {
@@ -97,6 +109,57 @@ describe('what was written', () => {
     await Bun.write(`${path}.next`, 'half a database')
     using file = IndexFile.replace(path, IndexFile.open(path), [], 2)
     expect(file.packs.size).toBe(0)
+  })
+
+  test('is replaced while another connection reads it, whose log does not count for the new file', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = await writeFile(folder)
+    using other = new Database(path, { readonly: true })
+    const before = IndexFile.open(path)
+    before.write({ counts: { rows: 11 } })
+    expect(other.query('SELECT value FROM counts WHERE key = ?').get('rows')).toEqual({ value: 11 })
+    {
+      using file = IndexFile.replace(path, before, [{ id: 2, name: B, length: 5000, sealed: true }], 9)
+      expect([file.packs.size, file.runs.size, file.counts.rows]).toEqual([1, 0, 0])
+    }
+    using again = IndexFile.open(path)
+    expect([again.packs.size, again.counts.rows, indexFileFault(path)]).toEqual([1, 0, undefined])
+  })
+
+  test('is closed with it, and when it is replaced or cannot be opened', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = await writeFile(folder)
+    expect(openCount(path)).toBe(0)
+    {
+      const file = IndexFile.open(path)
+      expect(openCount(path)).toBe(1)
+      using _next = IndexFile.replace(path, file, [], 2)
+      expect(openCount(path)).toBe(1)
+    }
+    expect(openCount(path)).toBe(0)
+    change(path, "UPDATE counts SET value = 9 WHERE key = 'lastPack'")
+    expect(() => IndexFile.open(path)).toThrow(IndexUnusable)
+    expect(openCount(path)).toBe(0)
+  })
+
+  test('has a checksum of 52 bits, as the format says', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = await writeFile(folder)
+    const hash = (text: string): bigint => Bun.hash.xxHash64(text)
+    const sum = hash(`pack 1 ${A} 0 false`) + hash(`pack 2 ${B} 5000 true`) + hash('run 1 1') + hash('run 2 -1') + hash('10 1000 2 2')
+    using database = new Database(path, { readonly: true })
+    expect(database.query('SELECT value FROM counts WHERE key = ?').get('check')).toEqual({ value: Number(sum % 2n ** 52n) })
+  })
+
+  test('has pack numbers of up to 32 bits', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('index.db')
+    {
+      using file = IndexFile.open(path)
+      file.write({ packs: [{ id: 0xffff_ffff, name: A, length: 0, sealed: false }] })
+    }
+    using file = IndexFile.open(path)
+    expect(file.packs.size).toBe(1)
   })
 
   test('is removed with its logs', async () => {
@@ -166,6 +229,16 @@ describe('a changed file is refused', () => {
     await Bun.write(path, Buffer.alloc(8192, 7))
     expect(() => IndexFile.open(path)).toThrow('file is not a database')
     expect(indexFileFault(path)).toContain('file is not a database')
+  })
+
+  test('rows that SQLite finds wrong, although they match their checksum', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = await writeFile(folder)
+    const bytes = Buffer.from(await Bun.file(path).arrayBuffer())
+    // The name is in the table first, then in its index.
+    bytes.write('x', bytes.lastIndexOf(B))
+    await Bun.write(path, bytes)
+    expect(indexFileFault(path)).toContain('sqlite_autoindex_packs_1')
   })
 
   test('a file that is not there, and is not created by the check', async () => {

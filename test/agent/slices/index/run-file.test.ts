@@ -65,6 +65,18 @@ test('digests that begin alike are found in every block that has them', async ()
   expect(file.blockOf(500)).toBe(0)
 })
 
+test('a digest is looked up in no block that cannot have it: damage elsewhere does not matter', async () => {
+  await using folder = await createTemporaryFolder()
+  const digests = Array.from({ length: 200 }, (_, n) => digestOf(10 + n * 10))
+  using file = await writeRun(folder.file('1.run'), 1, digests)
+  const bytes = Buffer.from(await Bun.file(file.path).arrayBuffer())
+  bytes.writeUInt8(bytes.readUInt8(50) ^ 1, 50)
+  await Bun.write(file.path, bytes)
+  expect([digestOf(1711), digestOf(865)].map((digest) => file.find(digest))).toEqual([undefined, undefined])
+  expect(file.find(digestOf(1710))).toMatchObject({ offset: 186 })
+  expect(() => file.find(digestOf(850))).toThrow('block 0 of run 1 of the index is damaged')
+})
+
 test('several blocks are read and verified, and a file that is cut off is damaged', async () => {
   await using folder = await createTemporaryFolder()
   using file = await writeRun(

@@ -5,35 +5,10 @@ import { writePackFooter } from '../../../../agent/slices/packs/pack-footer.ts'
 import { encodePackFooter, encodePackHeader, packHeaderFault, readToc, readTrailer } from '../../../../agent/slices/packs/pack-format.ts'
 import { recordFault } from '../../../../agent/slices/packs/record-check.ts'
 import { readRecordHeader, writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
-import type { DiskFile } from '../../../../agent/contract/disk.ts'
+import { createMemoryDiskFile } from '../../../support/memory/memory-disk-file.ts'
 
 const hash = (bytes: Uint8Array): bigint => Bun.hash.xxHash64(bytes)
 const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(Bun.SHA256.hash(bytes) as Uint8Array)
-
-/** A file in memory that remembers what was done to it. */
-function memoryFile(bytes: Buffer): { file: DiskFile; steps: string[]; bytes(): Buffer } {
-  let content = bytes
-  const steps: string[] = []
-  const file: DiskFile = {
-    async read(into, position) {
-      return content.copy(into, 0, position, position + into.length)
-    },
-    async write(parts, position) {
-      steps.push(`write ${parts.reduce((sum, part) => sum + part.length, 0)} at ${position}`)
-      content = Buffer.concat([content.subarray(0, position), ...parts])
-    },
-    async sync() {
-      steps.push('sync')
-    },
-    async truncate(length) {
-      content = content.subarray(0, length)
-    },
-    length: async () => content.length,
-    async close() {},
-    async [Symbol.asyncDispose]() {},
-  }
-  return { file, steps, bytes: () => content }
-}
 
 describe('the header of a record', () => {
   const written = { digest: sha256(Buffer.from('x')), codec: 1, length: 0x030201, storedLength: 0x020100, checksum: 0x0807_0605_0403_0201n }
@@ -93,7 +68,7 @@ describe('a record', () => {
     ['whose bytes are not those of the slice', recordOf(Buffer.alloc(slice.length)), 'its SHA-256 does not match'],
     ['that does not decompress', recordOf(slice, 1), 'it does not decompress'],
   ])('%s', async (_what, bytes, fault) => {
-    expect(await recordFault(memoryFile(bytes).file, row)).toBe(fault)
+    expect(await recordFault(createMemoryDiskFile(bytes).file, row)).toBe(fault)
   })
 })
 
@@ -152,7 +127,7 @@ describe('the frame of a pack', () => {
   })
 
   test('is written after the records are durable, and is durable then', async () => {
-    const { file, steps, bytes } = memoryFile(Buffer.alloc(409))
+    const { file, steps, bytes } = createMemoryDiskFile(Buffer.alloc(409))
     expect(await writePackFooter(file, rows, 409)).toBe(537)
     expect(steps).toEqual(['sync', 'write 128 at 409', 'sync'])
     expect(bytes().subarray(409).equals(footer)).toBe(true)

@@ -55,9 +55,12 @@ async function openScene(packs: readonly (readonly number[])[], options: { reado
   const bad = new Set<string>()
   const quarantine: Pick<Quarantine, 'has' | 'add'> = {
     has: (_digest, pack, offset) => bad.has(`${pack} ${offset}`),
-    add: async (digest, location, reason) => void quarantined.push([digest[0], location.pack, location.offset, reason]),
+    async add(digest, location, reason) {
+      await Promise.resolve()
+      quarantined.push([digest[0], location.pack, location.offset, reason])
+    },
   }
-  const hooks = { retries: 0, pauses: 0, onRead: (_offset: number): void => {}, onPause: async (): Promise<void> => {} }
+  const hooks = { retries: 0, pauses: 0, onRead: (_offset: number): void => {}, onPause: async (): Promise<void> => {}, onRetry: async (): Promise<void> => {} }
   const watched: typeof disk = {
     ...disk,
     async openRead(path) {
@@ -78,7 +81,10 @@ async function openScene(packs: readonly (readonly number[])[], options: { reado
     index,
     files,
     quarantine: quarantine as Quarantine,
-    retryLeftOut: async () => void hooks.retries++,
+    async retryLeftOut() {
+      hooks.retries++
+      await hooks.onRetry()
+    },
     async pause() {
       hooks.pauses++
       await hooks.onPause()
@@ -197,6 +203,64 @@ describe('find', () => {
     await Promise.all([running, same, more])
     expect(order).toEqual(['same, found at 16', 'more, found at 180'])
     expect(hooks.retries).toBe(2)
+  })
+
+  test('of slices that the running pass looks for starts no other', async () => {
+    await using scene = await openScene([[1]])
+    const retry = Promise.withResolvers<void>()
+    scene.hooks.onRetry = () => retry.promise
+    const running = scene.search.find([1, 2].map(digestOf))
+    await until('the pass', () => scene.hooks.retries === 1)
+    const same = scene.search.find([digestOf(2)])
+    retry.resolve()
+    await Promise.all([running, same])
+    expect(scene.hooks.retries).toBe(1)
+  })
+
+  test('searches again for what a pass that could not read a pack did not find', async () => {
+    await using scene = await openScene([[1]])
+    const path = scene.pathOf(0)
+    const bytes = readFileSync(path)
+    rmSync(path)
+    await scene.search.find([digestOf(1)])
+    expect(scene.index.find(digestOf(1))).toBeUndefined()
+    writeFileSync(path, bytes)
+    await scene.search.find([digestOf(1)])
+    expect(plain(scene.index.find(digestOf(1)))).toEqual(at(scene.entries[0], rowAt(1, 0)))
+  })
+
+  test('searches packs that were left out once they are read', async () => {
+    await using scene = await openScene([[1]])
+    const { index, hooks, entries } = scene
+    const { id = 0, name = '', length = 0 } = entries[0] ?? {}
+    const sealedLength = index.pack(id)?.length ?? length
+    index.removePack(id)
+    hooks.onRetry = async () => {
+      await Promise.resolve()
+      index.sealPack(index.addPack(name).id, sealedLength)
+    }
+    await scene.search.find([digestOf(1)])
+    expect(index.find(digestOf(1))?.offset).toBe(16)
+  })
+
+  test('counts a pack that gc removed meanwhile as searched', async () => {
+    await using scene = await openScene([[1], [2]])
+    const { index, entries, hooks } = scene
+    hooks.onPause = async () => {
+      rmSync(scene.pathOf(1), { force: true })
+      index.removePack(entries[1]?.id ?? 0)
+    }
+    await scene.search.find([digestOf(9)])
+    expect(index.isKnownAbsent(digestOf(9))).toBe(true)
+  })
+
+  test('ends when a damaged record is in quarantine', async () => {
+    await using scene = await openScene([[1]])
+    const bytes = readFileSync(scene.pathOf(0))
+    bytes.writeUInt8(bytes.readUInt8(90) ^ 1, 90)
+    writeFileSync(scene.pathOf(0), bytes)
+    await scene.search.find([digestOf(1)])
+    expect(scene.quarantined).toHaveLength(1)
   })
 })
 

@@ -77,6 +77,26 @@ describe('a damaged record', () => {
     expect(quarantine.all()[1]).toMatchObject({ pack: 'unknown', offset: 7 })
   })
 
+  test('has its file in a folder that is there before', async () => {
+    await using scene = await openScene()
+    const steps: string[] = []
+    const disk = createDisk()
+    const slow: Disk = {
+      ...disk,
+      async makeFolder(path) {
+        await new Promise((resolve) => void setImmediate(resolve))
+        await disk.makeFolder(path)
+        steps.push('folder')
+      },
+      async writeFileAtomic(path, bytes) {
+        steps.push('file')
+        await disk.writeFileAtomic(path, bytes)
+      },
+    }
+    await (await scene.open(slow)).add(digest, at(scene.pack), ENTRY.reason)
+    expect([steps, readdirSync(scene.folder)]).toEqual([['folder', 'file'], [FILE]])
+  })
+
   test('counts although its file cannot be written', async () => {
     await using scene = await openScene()
     const disk = { ...createDisk(), writeFileAtomic: () => Promise.reject(Object.assign(new Error('full'), { code: 'ENOSPC' })) }
@@ -153,6 +173,8 @@ describe('an entry that is not one is ignored', () => {
     await Bun.write(`${scene.folder}/${FILE}`, JSON.stringify({ ...ENTRY, reason: 'x'.repeat(64 * 1024) }))
     await Bun.write(`${scene.folder}/a${FILE}`, '{')
     await Bun.write(`${scene.folder}/${FILE}.tmp`, JSON.stringify(ENTRY))
+    expect((await scene.open()).all()).toEqual([])
+    await Bun.write(`${scene.folder}/${FILE}`, JSON.stringify(ENTRY).padEnd(64 * 1024 + 1))
     expect((await scene.open()).all()).toEqual([])
     await Bun.write(`${scene.folder}/${FILE}`, JSON.stringify({ ...ENTRY, healedAt: 5 }).padEnd(64 * 1024))
     expect((await scene.open()).all()).toEqual([ENTRY])
