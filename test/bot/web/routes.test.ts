@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { ROLES } from '../../../protocol/access.ts'
+import { createSlackSignIn } from '../../../bot/web/sign-in/slack-sign-in.ts'
 import { imageOf, page as listOf } from '../commands/scripted-fleet.ts'
 import { openTestPage } from './fixture.ts'
 
@@ -44,6 +45,9 @@ const ROUTES: readonly (readonly [route: string, path: string, nobody: number, .
   ['POST *', '/leave', 401, ...ALL],
   ['GET /enter/:secret', `/enter/${'x'.repeat(43)}`, 410, 410, 410, 410, 410],
   ['POST /enter/:secret', `/enter/${'x'.repeat(43)}`, 410, 410, 410, 410, 410],
+  // Every way in and out, with links and sessions that are good, is in entry-roles.test.ts.
+  ['GET /enter/slack', '/enter/slack', 302, 302, 302, 302, 302],
+  ['GET /enter/slack/callback', '/enter/slack/callback?code=x&state=y', 400, 400, 400, 400, 400],
   ['ALL /u/*', `/u/${'x'.repeat(43)}`, 403, 403, 403, 403, 403],
   ['ALL /assets/*', '/assets/none', 404, 404, 404, 404, 404],
 ]
@@ -58,7 +62,10 @@ const FIELDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 const OF_GATEWAY = /^ALL \/(?:u|assets)\//
 
 function open() {
-  return openTestPage({ scripts: SCRIPTS })
+  // Nothing listens there: no request of the table may reach Slack.
+  const access = { clientId: '1.2', clientSecret: 's', issuer: 'http://127.0.0.1:1' }
+  const workspace = (): Promise<string> => Promise.reject(new Error('away'))
+  return openTestPage({ scripts: SCRIPTS, publicUrl: 'https://slipway.example', signIn: (deps) => createSlackSignIn(access, { ...deps, workspace }) })
 }
 
 /** Requests that are wrong in themselves, which only tells who may make a right one: the route, a request, its fields, and what viewer and admin get. */

@@ -76,6 +76,22 @@ test('who asks for a place without a session signs in with Slack and comes to th
   ])
 })
 
+test.each([
+  // Signing in, the home page, a form for operators, a plan for admins, and home after the session was revoked.
+  ['viewer', [303, 200, 403, 403, 401]],
+  ['uploader', [303, 200, 403, 403, 401]],
+  ['operator', [303, 200, 200, 403, 401]],
+  ['admin', [303, 200, 200, 404, 401]],
+] as const)('who signs in has the role of a person of Slack: %s', async (role, statuses) => {
+  await using it = openSignIn()
+  it.page.bot.roles.grant({ subject: 'user:U024BE7LH', role, zone: '', store: '', channel: '' }, 'test', it.page.clock.nowMs())
+  const seen: number[] = [(await it.get(await visitSlack(it))).status]
+  for (const place of ['/', '/c/alert/silence/none?for=2h', '/c/store/delete/none']) seen.push((await it.get(place)).status)
+  for (const { id } of it.page.bot.page.sessions.list()) it.page.bot.page.sessions.revoke(id)
+  seen.push((await it.get('/')).status)
+  expect<readonly number[]>(seen).toEqual(statuses)
+})
+
 test('cookies of the flow are for this host alone, and end after ten minutes', async () => {
   await using it = openSignIn()
   const answer = await it.page.request('/enter/slack', { host: HOST })
