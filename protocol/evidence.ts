@@ -65,7 +65,7 @@ export async function readPart(part: EvidencePart, secrets: readonly string[], t
 
 /** Returns the text of README.txt. */
 export function evidenceReadme(head: readonly string[], files: readonly EvidenceFile[]): string {
-  const width = Math.max(...files.map(({ name }) => name.length), 0)
+  const width = Math.max(...files.map(({ name }) => name.length))
   return [
     ...head,
     '',

@@ -20,7 +20,6 @@ import { readManifest } from './manifest-client.ts'
 import { mediaGroupSchema } from '../images/media-group.ts'
 import { hostKeySchema } from '../images/host-key.ts'
 import { pageSchema } from '../page.ts'
-import type { Page } from '../page.ts'
 import { scheduleSchema } from '../schedule.ts'
 import { storeIdentitySchema, storeSchema } from '../store.ts'
 import { missingSlicesSchema } from '../sync/sync.ts'
@@ -30,12 +29,11 @@ import { usageSchema } from '../images/usage.ts'
 import { uploadSchema } from '../upload.ts'
 import { uploadLinkSchema } from '../upload-link.ts'
 import { createUploadClient, TUS } from './upload-client.ts'
+import { walk } from './walk-pages.ts'
 import type { AgentClient, CallOptions, ContentOptions } from './agent-client.ts'
 
 /** Longest time for a complete archive of evidence, in milliseconds. */
 const EVIDENCE_MS_MAX = 60_000
-/** Most pages that `all` reads, in case an agent returns pages without end. */
-export const PAGES_MAX = 10_000
 
 /**
  * Creates a client of one agent.
@@ -217,14 +215,4 @@ function contentCall(path: readonly string[], query: Call['query'], options: Con
   if (options.ifMatch !== undefined) headers['if-match'] = options.ifMatch
   if (options.ifNoneMatch !== undefined) headers['if-none-match'] = options.ifNoneMatch
   return { method: options.method ?? 'GET', path, query, headers, accept: [304], signal: options.signal }
-}
-
-async function* walk<Item>(page: (cursor: string | undefined) => Promise<Page<Item>>): AsyncGenerator<Item> {
-  let cursor: string | undefined
-  for (let count = 0; count < PAGES_MAX; count++) {
-    const { items, next } = await page(cursor)
-    yield* items
-    if (next === null) return
-    cursor = next
-  }
 }

@@ -74,7 +74,7 @@ export function isEnded(state: TaskState): boolean {
   return state === 'succeeded' || state === 'failed' || state === 'cancelled'
 }
 
-/** `12.3 GB of 40 GB (31 %), 250 MB/s, 1 min 50 s left`. */
+/** `12 GB of 40 GB (31 %), 250 MB/s, 1 min 50 s left`. */
 export function progressWords(task: Pick<Task, 'progress' | 'state'>): string {
   const { done, total, unit, rate, etaSeconds } = task.progress
   const amount = (count: number): string => (unit === 'bytes' ? formatSize(count) : String(count))

@@ -79,7 +79,7 @@ const ROWS: readonly Row[] = [
   member('filter', imageFilterSchema, 'owner', { ok: ['', text(255)], no: [text(256)] }),
   member('filter', imageFilterSchema, 'cpus', { ok: ['1'], no: ['0', '1.5'] }),
   member('filter', imageFilterSchema, 'memory', { ok: ['0'], no: ['-1'] }),
-  member('filter', imageFilterSchema, 'label', { ok: ['a', 'a=b,c'], no: ['', text(20_481)] }),
+  member('filter', imageFilterSchema, 'label', { ok: ['a', 'a=b,c', `a=${text(20_478)}`], no: ['', `a=${text(20_479)}`] }),
   [
     'cursor of images',
     imageCursorSchema,

@@ -3,7 +3,7 @@
 // page, for few stores at a time and at a bounded rate. No question of a person reaches an agent because of the catalogue.
 
 import { isFingerprinted } from '../../../protocol/images/fingerprint.ts'
-import { PAGES_MAX } from '../../../protocol/client/client.ts'
+import { PAGES_MAX } from '../../../protocol/client/walk-pages.ts'
 import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import type { StoreEvent } from '../../../protocol/event.ts'
 import type { Image } from '../../../protocol/images/image.ts'

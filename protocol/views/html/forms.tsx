@@ -83,7 +83,7 @@ export function Confirmation({ confirm, options }: { readonly confirm: Confirm; 
       <ul class="checklist" aria-label="Checklist">
         {confirm.checklist.map((item) => (
           <li>
-            <Mark tone={item.passed ? 'good' : 'bad'} isSpoken /> <b>{item.label}</b>: <Words text={item.detail} />
+            <Mark tone={item.passed ? 'good' : 'bad'} /> <b>{item.label}</b>: <Words text={item.detail} />
           </li>
         ))}
       </ul>

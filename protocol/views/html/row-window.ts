@@ -9,7 +9,7 @@ export const ROWS_PER_PAGE = 50
 /** Most pages that are counted; an address beyond shows the last one. */
 const PAGES_MAX = 1_000_000
 /** Most characters of the filter, as its field takes them: each word is looked for in each row. */
-const FIND_LENGTH_MAX = 200
+export const FIND_LENGTH_MAX = 200
 const UNITS: Readonly<Record<string, number>> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, PB: 1e15, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 }
 
 /** Which rows an address asks for. */
@@ -95,8 +95,7 @@ export function hasWords(row: Row, words: readonly string[]): boolean {
 function compareCells(a: string, b: string): number {
   const [left, right] = [amountOf(a), amountOf(b)]
   if (left !== undefined && right !== undefined) return left - right
-  if ((left === undefined) !== (right === undefined)) return left === undefined ? 1 : -1
-  return a.localeCompare(b, 'en', { numeric: true })
+  return Number(left === undefined) - Number(right === undefined) || a.localeCompare(b, 'en', { numeric: true })
 }
 
 /** The amount of `12.3 GB`, `31 %` or `7`; undefined for other texts, such as names and times. */

@@ -6,6 +6,7 @@ import { plural } from '../phrases.ts'
 import type { Column, Row, View } from '../view.ts'
 import { ChoiceButtons, ChoiceCell, ChoiceHeading } from './choice.tsx'
 import type { Html, HtmlOptions, RowAction, RowWindow } from './html.ts'
+import { FIND_LENGTH_MAX } from './row-window.ts'
 import { Mark, Words } from './words.tsx'
 
 /** Tables with fewer rows have no filter. */
@@ -82,7 +83,7 @@ function TableRow({ columns, row, options, menu }: TableRowParts): Html {
         const text = row.cells[column.key] ?? ''
         const shown = <Words text={text} />
         const content = <Linked href={(i === 0 ? rowHref(row, options) : undefined) ?? options.cellHref(column.label, column.key, text, row)}>{shown}</Linked>
-        const mark = i === 0 ? <Mark tone={row.tone} isSpoken /> : ''
+        const mark = i === 0 ? <Mark tone={row.tone} /> : ''
         const classes = [column.align ?? '', column.isWhole ? 'whole' : ''].join(' ').trim()
         return i === 0 ? (
           <th role="rowheader" scope="row" data-label={column.label} class={classes}>
@@ -149,7 +150,7 @@ function Filter({ window, title }: { readonly window: RowWindow; readonly title:
         <input type="hidden" name={name} value={value} />
       ))}
       <label>
-        Filter <input type="search" name="_find" value={window.find} maxlength={200} />
+        Filter <input type="search" name="_find" value={window.find} maxlength={FIND_LENGTH_MAX} />
       </label>{' '}
       <button type="submit">Filter</button>
       {window.find === '' ? '' : <span> {`${plural(window.found, 'row')} of ${window.all}`}</span>}

@@ -45,7 +45,7 @@ export function ViewSection({ view, options }: { readonly view: View; readonly o
 function Title({ view, level }: { readonly view: View; readonly level: HtmlOptions['level'] }): Html {
   const content = (
     <>
-      <Mark tone={view.tone} isSpoken />
+      <Mark tone={view.tone} />
       <Words text={view.title} />
     </>
   )
@@ -77,7 +77,7 @@ function Fields({ fields, options, isPrivate }: { readonly fields: readonly Fiel
               <Words text={field.label} />
             </dt>
             <dd>
-              <Mark tone={field.tone} isSpoken />
+              <Mark tone={field.tone} />
               {href === undefined ? shown : <a href={href}>{shown}</a>}
             </dd>
           </div>
@@ -113,7 +113,7 @@ function Notes({ notes }: { readonly notes: readonly string[] }): Html {
     <ul class="notes" aria-label="Notes">
       {notes.map((note) => (
         <li>
-          <Mark tone="warning" isSpoken />
+          <Mark tone="warning" />
           <Words text={note} />
         </li>
       ))}

@@ -17,14 +17,14 @@ export function Words({ text }: { readonly text: string }): Html {
 }
 
 /** The glyph of a tone, and its word for who does not see it. */
-export function Mark({ tone, isSpoken = false }: { readonly tone: Tone | undefined; readonly isSpoken?: boolean }): Html {
+export function Mark({ tone }: { readonly tone: Tone | undefined }): Html {
   if (tone === undefined || tone === 'plain') return <></>
   return (
     <>
       <span class={`glyph ${tone}`} aria-hidden="true">
         {GLYPHS[tone]}
       </span>{' '}
-      {isSpoken ? <span class="unseen">{TONE_WORDS[tone]}: </span> : ''}
+      <span class="unseen">{TONE_WORDS[tone]}: </span>
     </>
   )
 }

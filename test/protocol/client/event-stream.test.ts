@@ -54,6 +54,7 @@ describe('reading server-sent events', () => {
     const line = 'data: '
     const longest = 'x'.repeat(STREAMED_LENGTH_MAX - line.length)
     expect((await read([`${line}${longest}\n\n`]))[0]?.data.length).toBe(131_066)
+    expect((await read([line, longest, '\n\n']))[0]?.data.length).toBe(131_066)
     expect(read([`${line}${longest}y\n\n`])).rejects.toThrow('too long')
     expect(read([line, longest, 'y'])).rejects.toThrow('too long')
     expect(read(Array.from({ length: 140 }, () => `data: ${'x'.repeat(1000)}\n`))).rejects.toThrow('too long')

@@ -6,7 +6,24 @@ import { renderMessage } from '../../../bot/views/blocks.ts'
 import { renderJson } from '../../../bot/views/json.ts'
 import { renderTerminal } from '../../../bot/views/terminal.ts'
 import { makeView } from '../../../protocol/views/view.ts'
-import { plainText } from '../../../protocol/views/phrases.ts'
+import {
+  asSentence,
+  formatAgo,
+  formatBytes,
+  formatWireTime,
+  isEnded,
+  percent,
+  plainJson,
+  plainText,
+  plural,
+  progressWords,
+  statusTone,
+  statusWord,
+  stateTone,
+  stateWord,
+  taskTone,
+} from '../../../protocol/views/phrases.ts'
+import type { Progress, TaskState } from '../../../protocol/task.ts'
 
 // A busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
@@ -75,6 +92,93 @@ describe('hostile text', () => {
         expect(harmIn(text)).toEqual([])
       }),
     )
+  })
+})
+
+describe('a phrase', () => {
+  test.each([
+    [0, '1970-01-01 00:16:40 UTC (now)'],
+    [999, '1970-01-01 00:16:40 UTC (now)'],
+    [1_000, '1970-01-01 00:16:40 UTC (1 s ago)'],
+    [182_000, '1970-01-01 00:16:40 UTC (3 min 2 s ago)'],
+    [-5_000, '1970-01-01 00:16:40 UTC (now)'],
+  ])('of a time %i ms ago says its age', (ageMs, words) => {
+    expect(formatAgo(1_000_000, 1_000_000 + ageMs)).toBe(words)
+  })
+
+  test('of what is not known is a dash', () => {
+    expect([formatWireTime(null), formatBytes(null), formatBytes(undefined)]).toEqual(['–', '–', '–'])
+    expect([formatWireTime('2026-11-21T06:54:49.999Z'), formatBytes(0), formatBytes(1500)]).toEqual(['2026-11-21 06:54:49 UTC', '0 B', '1.5 kB'])
+  })
+
+  test.each([
+    ['running', 'Running', 'good'],
+    ['degraded', 'Degraded', 'warning'],
+    ['stopped', 'Stopped', 'bad'],
+    ['error', 'Error', 'bad'],
+  ] as const)('of a store that is %s has its word and its tone', (state, word, tone) => {
+    expect([stateWord(state), stateTone(state)]).toEqual([word, tone])
+  })
+
+  test.each([
+    ['creating', 'Creating', 'plain'],
+    ['uploading', 'Uploading', 'plain'],
+    ['pending', 'Pending', 'plain'],
+    ['available', 'Available', 'good'],
+    ['degraded', 'Degraded', 'warning'],
+    ['fileUnavailable', 'File unavailable', 'bad'],
+    ['error', 'Error', 'bad'],
+    ['deleted', 'Deleted', 'plain'],
+    ['deleting', 'Deleting', 'plain'],
+  ] as const)('of an image that is %s has its word and its tone', (status, word, tone) => {
+    expect([statusWord(status), statusTone(status)]).toEqual([word, tone])
+  })
+
+  test.each([
+    ['queued', 'plain', false],
+    ['running', 'plain', false],
+    ['succeeded', 'good', true],
+    ['failed', 'bad', true],
+    ['cancelled', 'warning', true],
+  ] as const)('of a task that is %s has its tone, and says whether it has ended', (state, tone, ended) => {
+    expect([taskTone(state), isEnded(state)]).toEqual([tone, ended])
+  })
+
+  const PROGRESS: Progress = { done: 12_300_000_000, total: 40_000_000_000, unit: 'bytes', rate: 250_000_000.4, etaSeconds: 110 }
+
+  test.each<[Partial<Progress>, TaskState, string]>([
+    [{}, 'running', '12 GB of 40 GB (30 %), 250 MB/s, 1 min 50 s left'],
+    [{}, 'succeeded', '12 GB of 40 GB (30 %)'],
+    [{ total: null, etaSeconds: null }, 'running', '12 GB, 250 MB/s'],
+    [{ rate: 0, etaSeconds: 0 }, 'queued', '12 GB of 40 GB (30 %), 0 s left'],
+    [{ done: 0, total: 0, rate: 0, etaSeconds: null }, 'running', '0 B of 0 B'],
+    [{ done: 1, total: 3, unit: 'images', rate: 0.6, etaSeconds: null }, 'running', '1 of 3 images (33 %), 1 images/s'],
+    [{ done: 7, total: null, unit: 'slices', rate: 0.4, etaSeconds: null }, 'running', '7 slices, 0 slices/s'],
+    [{ done: 0, total: 1, unit: 'steps', rate: 0, etaSeconds: null }, 'running', '0 of 1 steps (0 %)'],
+  ])('of progress %j of a task that is %s is "%s"', (progress, state, words) => {
+    expect(progressWords({ progress: { ...PROGRESS, ...progress }, state })).toBe(words)
+  })
+
+  test('of a share is rounded down', () => {
+    expect([percent(999, 1000), percent(1, 1), percent(0, 0), percent(1, 0)]).toEqual(['99 %', '100 %', '0 %', '100 %'])
+  })
+
+  test('of a count has its noun', () => {
+    expect([plural(0, 'image'), plural(1, 'image'), plural(2, 'image'), plural(1, 'copy', 'copies'), plural(2, 'copy', 'copies')]).toEqual([
+      '0 images',
+      '1 image',
+      '2 images',
+      '1 copy',
+      '2 copies',
+    ])
+  })
+
+  test('ends with one full stop', () => {
+    expect([asSentence('It is full'), asSentence('It is full.')]).toEqual(['It is full.', 'It is full.'])
+  })
+
+  test('in JSON has four digits for each escaped unit, and keeps the line feeds of its layout', () => {
+    expect(plainJson('{\n "a": "\u009b\u200b\u{e0001}"\n}')).toBe('{\n "a": "\\u009b\\u200b\\udb40\\udc01"\n}')
   })
 })
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import type { HtmlOptions, RowAction } from '../../../../protocol/views/html/html.ts'
-import { rowWindow } from '../../../../protocol/views/html/row-window.ts'
+import { rowWindow, wantedRows } from '../../../../protocol/views/html/row-window.ts'
 import { Table } from '../../../../protocol/views/html/table.tsx'
 import { makeView } from '../../../../protocol/views/view.ts'
 import type { Column, Row, View } from '../../../../protocol/views/view.ts'
@@ -53,6 +53,8 @@ describe('a table', () => {
 
   test('escapes names, and labels every cell for a phone', () => {
     const html = render(viewOf([{ cells: { name: '<b>&', length: '1 kB' } }]))
+    // It scrolls sideways, also with the keyboard alone.
+    expect(html).toContain('<div class="wide" tabindex="0" role="region"')
     expect(html).toContain('&lt;b&gt;&amp;')
     expect(html).not.toContain('<b>')
     expect(html).toMatch(/<th role="rowheader" scope="row" data-label="Name" class="whole">/)
@@ -123,6 +125,12 @@ describe('the menu of a row', () => {
     expect(html.match(/columnheader/g)).toHaveLength(3)
   })
 
+  test('has a column where one row has one action', () => {
+    const html = render(viewOf(rowsOf(2)), { rowActions: ({ cells }) => (cells['name'] === 'image-1' ? actions.slice(0, 1) : []) })
+    expect(html.match(/columnheader/g)).toHaveLength(3)
+    expect(html).toContain('for image-1')
+  })
+
   test('has no column where no row has actions', () => {
     const html = render(viewOf(rowsOf(2)), { rowActions: () => [] })
     expect(html.match(/columnheader/g)).toHaveLength(2)
@@ -149,6 +157,7 @@ describe('the filter', () => {
     const long = 'x'.repeat(200)
     const found = (text: string): number => rowWindow(viewOf([{ cells: { name: long } }]), '/', new URLSearchParams({ _find: text })).found
     expect([found(long), found(`${long}y`), found(`y${long}`)]).toEqual([1, 1, 0])
+    expect(render(viewOf(rowsOf(6)))).toContain('maxlength="200"')
   })
 })
 
@@ -165,8 +174,9 @@ describe('the pages', () => {
     expect(last.match(/role="rowheader"/g)).toHaveLength(1)
   })
 
-  test('in the middle lead both ways', () => {
+  test('in the middle lead both ways, and have 50 rows', () => {
     const html = render(viewOf(rowsOf(150)), {}, '_page=2')
+    expect(html.match(/role="rowheader"/g)).toHaveLength(50)
     expect(html).toContain('<a href="/images">Previous</a>')
     expect(html).toContain('<a href="/images?_page=3">Next</a>')
   })
@@ -183,6 +193,19 @@ describe('the pages', () => {
   })
 })
 
+test.each([
+  ['_page=10', 450],
+  ['_page=1000001', 50_000_000],
+  ['_page=1000002', 50_000_000],
+  ['_page=1e30', 0],
+])('the address %s asks for the rows from %i on', (query, offset) => {
+  expect(wantedRows(new URLSearchParams(query))).toMatchObject({ offset, limit: 50 })
+})
+
+test('an address beyond the only page shows this page', () => {
+  expect(render(viewOf(rowsOf(3)), {}, '_page=2')).toContain('image-0')
+})
+
 describe('the order', () => {
   const lengths = (query: string): string[] => {
     const rows = ['9 kB', '1.5 MB', '–', '20 B', '1 GiB', '80 %'].map((length, i) => ({ cells: { name: `n${i}`, length } }))
@@ -193,6 +216,23 @@ describe('the order', () => {
     expect(lengths('_sort=length')).toEqual(['20 B', '80 %', '9 kB', '1.5 MB', '1 GiB', '–'])
     expect(lengths('_sort=length&_order=down')).toEqual(['–', '1 GiB', '1.5 MB', '9 kB', '80 %', '20 B'])
     expect(lengths('_sort=none')).toEqual(['9 kB', '1.5 MB', '–', '20 B', '1 GiB', '80 %'])
+  })
+
+  test.each([
+    ['1 B', '1.5'],
+    ['1 kB', '1000.5 B'],
+    ['1 MB', '1000000.5 B'],
+    ['1 GB', '1000000000.5 B'],
+    ['1 TB', '1000000000000.5 B'],
+    ['1 PB', '1000000000000000.5 B'],
+    ['1 KiB', '1024.5 B'],
+    ['1 MiB', '1048576.5 B'],
+    ['1 GiB', '1073741824.5 B'],
+    ['1 TiB', '1099511627776.5 B'],
+    ['1 kB, half', '1 MB (all)'],
+  ])('has %s before %s', (less, more) => {
+    const rows = [more, less].map((name) => ({ cells: { name } }))
+    expect(rowWindow(viewOf(rows), '/', new URLSearchParams('_sort=name')).rows.map(({ cells }) => cells['name'])).toEqual([less, more])
   })
 
   test('of names has their numbers in mind', () => {
