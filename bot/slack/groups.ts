@@ -73,7 +73,6 @@ export function createGroups({ database, port, clock, log }: GroupsDeps): Groups
       const nowMs = clock.nowMs()
       const fetched = new Map(list.all().map((row) => [row.id, row.fetched_ms]))
       const old = groups.filter((id) => !isWithin(nowMs, fetched.get(id), GROUP_FRESH_MS))
-      if (old.length === 0) return
       const stop = new AbortController()
       await Promise.race([Promise.all(old.map(begin)), clock.sleep(GROUP_WAIT_MS, stop.signal).catch(() => {})])
       stop.abort()

@@ -1,11 +1,7 @@
 // Roles in Slack: from the database, groups, zones and channels, decided again for each press and submission, and the first admin.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { createGroups, GROUP_AGE_MS_MAX, GROUP_FRESH_MS, MEMBERS_MAX } from '../../../bot/slack/groups.ts'
-import { openMemoryDatabase } from '../../../bot/system/database.ts'
-import { createLog } from '../../../bot/system/log.ts'
 import { visibleText } from '../../support/clients/fake-slack/shown.ts'
-import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { until } from '../../support/until.ts'
 import { runCommand } from '../fixture.ts'
 import { ADMIN, seen, startSlackBot } from './fixture.ts'
@@ -109,85 +105,6 @@ describe('a group', () => {
     await it.slack.command('/slipway', 'store list')
     await seen(it.slack, 'response')
     expect(it.slack.calls).not.toContain('usergroups.users.list')
-  })
-})
-
-describe('the members of a group', () => {
-  const open = () => {
-    const clock = createManualClock()
-    const database = openMemoryDatabase()
-    let answer: () => Promise<{ members: string[] } | { error: string }> = async () => ({ members: ['UADA'] })
-    let asked = 0
-    const port = {
-      groupMembers: () => {
-        asked++
-        return answer()
-      },
-    }
-    const log = createLog({ clock, level: 'error', write: () => {} })
-    const create = () => createGroups({ database, port, clock, log })
-    return { clock, create, set: (next: typeof answer) => (answer = next), asked: () => asked }
-  }
-  const names = (groups: ReturnType<ReturnType<typeof open>['create']>): string[] => [...groups.groupsOf('UADA')]
-
-  test('are asked for when they are older than a minute, and kept over a restart', async () => {
-    const { clock, create, asked } = open()
-    await create().refresh(['S1'])
-    expect([names(create()), asked(), GROUP_FRESH_MS]).toEqual([['S1'], 1, 60_000])
-    clock.advance(GROUP_FRESH_MS)
-    await create().refresh(['S1'])
-    expect(asked()).toBe(1)
-    clock.advance(1)
-    await create().refresh(['S1', 'S2'])
-    expect(asked()).toBe(3)
-  })
-
-  test('count for ten minutes while Slack does not answer, and then no more', async () => {
-    const { clock, create, set } = open()
-    const groups = create()
-    await groups.refresh(['S1'])
-    set(() => Promise.reject(new Error('no route')))
-    clock.advance(GROUP_AGE_MS_MAX)
-    await groups.refresh(['S1'])
-    expect([names(groups), GROUP_AGE_MS_MAX]).toEqual([['S1'], 600_000])
-    clock.advance(1)
-    expect(names(groups)).toEqual([])
-  })
-
-  test('do not count when the clock was set back, or when Slack refuses or sends too many', async () => {
-    const { clock, create, set } = open()
-    const groups = create()
-    await groups.refresh(['S1'])
-    clock.advance(-1)
-    expect(names(groups)).toEqual([])
-    clock.advance(1)
-    expect(names(groups)).toEqual(['S1'])
-    set(async () => ({ error: 'no_such_subteam' }))
-    clock.advance(GROUP_FRESH_MS + 1)
-    await groups.refresh(['S1'])
-    expect(names(groups)).toEqual([])
-    for (const [count, found] of [
-      [MEMBERS_MAX, ['S1']],
-      [MEMBERS_MAX + 1, []],
-    ] as const) {
-      set(async () => ({ members: ['UADA', ...Array.from({ length: count - 1 }, (_, i) => `U${i}`)] }))
-      clock.advance(GROUP_FRESH_MS + 1)
-      await groups.refresh(['S1'])
-      expect([count, names(groups)]).toEqual([count, [...found]])
-    }
-  })
-
-  test('that Slack is slow to tell delay a decision for a bounded time', async () => {
-    const { clock, create, set } = open()
-    const groups = create()
-    set(() => new Promise(() => {}))
-    let isDone = false
-    const refreshing = groups.refresh(['S1']).then(() => (isDone = true))
-    await Promise.resolve()
-    expect(isDone).toBe(false)
-    clock.advance(1_500)
-    await refreshing
-    expect(names(groups)).toEqual([])
   })
 })
 

@@ -1,7 +1,6 @@
-// The parts of the home tab: the page within Slack's limits for a fleet of any size, the rate of publishing, looks, reach and buttons.
+// The parts of the home tab: the page within Slack's limits for a fleet of any size, looks, reach and buttons.
 
 import { describe, expect, test } from 'bun:test'
-import type { HomeView } from '@slack/types'
 import type { Incident } from '../../../../bot/alerts/incidents.ts'
 import type { Observation } from '../../../../bot/fleet/judge.ts'
 import { openKeptFleet } from '../../../../bot/fleet/kept-fleet.ts'
@@ -11,8 +10,6 @@ import { createButtons } from '../../../../bot/slack/buttons.ts'
 import { createLooks } from '../../../../bot/slack/home/looks.ts'
 import { homePage, strangerPage } from '../../../../bot/slack/home/page.ts'
 import type { HomeFacts } from '../../../../bot/slack/home/page.ts'
-import { createPublisher } from '../../../../bot/slack/home/publisher.ts'
-import type { Published } from '../../../../bot/slack/home/publisher.ts'
 import { homeReach } from '../../../../bot/slack/home/reach.ts'
 import { createReusedButtons } from '../../../../bot/slack/home/reused-buttons.ts'
 import { openMemoryDatabase } from '../../../../bot/system/database.ts'
@@ -20,7 +17,6 @@ import { createZones } from '../../../../bot/fleet/zones/zones.ts'
 import { viewRefusal } from '../../../support/clients/fake-slack/block-rules.ts'
 import { visibleText } from '../../../support/clients/fake-slack/shown.ts'
 import { createManualClock } from '../../../support/memory/manual-clock.ts'
-import { createMemoryLog } from '../../../support/memory/memory-log.ts'
 
 const HOSTILE = '<!channel> *bold* `x` & </a>'
 
@@ -182,82 +178,5 @@ describe('the buttons', () => {
     for (let n = 0; n <= 5000; n++) register(n)
     expect(register(1)).toBe('id2')
     expect(register(0)).toBe('id5002')
-  })
-})
-
-const EMPTY: HomeView = { type: 'home', blocks: [] }
-
-/** A publisher whose Slack answers like this. */
-function openPublisher(answer: (user: string) => Published = () => ({ kind: 'done' })) {
-  const clock = createManualClock()
-  const log = createMemoryLog()
-  const published: string[] = []
-  const publisher = createPublisher({
-    make: async () => EMPTY,
-    publish: async (user) => (published.push(user), answer(user)),
-    clock,
-    log,
-  })
-  const settle = async (): Promise<void> => {
-    for (let turn = 0; turn < 2000; turn++) await Promise.resolve()
-  }
-  return { clock, log, published, publisher, settle }
-}
-
-describe('publishing', () => {
-  test('is at most 80 in a minute, and each person once however often it was asked for', async () => {
-    const it = openPublisher()
-    for (let n = 0; n < 100; n++) it.publisher.request(`U${n}`)
-    for (let n = 0; n < 100; n++) it.publisher.request(`U${n}`)
-    await it.settle()
-    // The first was taken before it was asked for again.
-    expect(it.published).toHaveLength(80)
-    it.clock.advance(59_999)
-    await it.settle()
-    expect(it.published).toHaveLength(80)
-    it.clock.advance(1)
-    await it.settle()
-    expect(it.published.slice(80)).toEqual([...Array.from({ length: 20 }, (_unused, n) => `U${n + 80}`), 'U0'])
-    await it.publisher[Symbol.asyncDispose]()
-  })
-
-  test('waits as long as Slack says, and then publishes the same home', async () => {
-    let isLimited = true
-    const it = openPublisher(() => (isLimited ? { kind: 'limited', afterMs: 5_000 } : { kind: 'done' }))
-    it.publisher.request('U1')
-    await it.settle()
-    it.clock.advance(4_999)
-    await it.settle()
-    expect(it.published).toEqual(['U1'])
-    isLimited = false
-    it.clock.advance(1)
-    await it.settle()
-    expect(it.published).toEqual(['U1', 'U1'])
-    expect(it.log.lines).toEqual([])
-  })
-
-  test('that Slack refuses, or that fails, is logged and does not stop the others', async () => {
-    const it = openPublisher((user) => {
-      if (user === 'U2') throw new Error('broken')
-      return user === 'U1' ? { kind: 'refused', reason: 'not_enabled' } : { kind: 'done' }
-    })
-    for (const user of ['U1', 'U2', 'U3']) it.publisher.request(user)
-    await it.settle()
-    expect(it.published).toEqual(['U1', 'U2', 'U3'])
-    expect(it.log.lines).toMatchObject([
-      { level: 'warn', fields: { user: 'U1', reason: 'not_enabled' } },
-      { level: 'error', fields: { user: 'U2' } },
-    ])
-  })
-
-  test('serves at most 1,000 who wait, and nobody after it was stopped', async () => {
-    const it = openPublisher(() => ({ kind: 'limited', afterMs: 60_000 }))
-    it.publisher.request('U0')
-    await it.settle()
-    for (let n = 1; n <= 2000; n++) it.publisher.request(`U${n}`)
-    await it.publisher[Symbol.asyncDispose]()
-    it.publisher.request('U1')
-    await it.settle()
-    expect(it.published).toEqual(['U0'])
   })
 })
