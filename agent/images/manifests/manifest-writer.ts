@@ -91,11 +91,15 @@ async function measure({ pause }: ManifestWriterDeps, { blocks, signal }: NewCon
       if (++seen % WINDOW_ENTRIES === 0) await pause()
     }
     signal?.throwIfAborted()
-    if (count > MANIFEST_ENTRIES_MAX) {
-      throw problem('payload-too-large', `An image can have at most ${MANIFEST_ENTRIES_MAX} slices; this one has more.`, { limit: MANIFEST_ENTRIES_MAX })
-    }
+    refuseTooMany(count)
   }
   return { count, imageLength }
+}
+
+/** Throws `payload-too-large` if a manifest cannot have this many entries. */
+export function refuseTooMany(count: number): void {
+  if (count > MANIFEST_ENTRIES_MAX)
+    throw problem('payload-too-large', `An image can have at most ${MANIFEST_ENTRIES_MAX} slices; this one has more.`, { limit: MANIFEST_ENTRIES_MAX })
 }
 
 async function writeEntries(deps: ManifestWriterDeps, file: DiskFile, { blocks, signal }: NewContent, size: Omit<WrittenManifest, 'digest'>): Promise<Digest> {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'bun:test'
 import { checkManifestEnds, salvageEntries } from '../../../../agent/images/manifests/damaged-manifest.ts'
 import type { ManifestCheck } from '../../../../agent/images/manifests/damaged-manifest.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
-import { encodeManifest } from '../../../../protocol/slices/manifest.ts'
+import { encodeManifest, SLICE_LENGTH_MAX } from '../../../../protocol/slices/manifest.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const disk = createDisk()
@@ -42,6 +42,15 @@ describe('the ends of a manifest', () => {
     expect((await check(change)).found).toEqual(damaged(reason))
   })
 
+  test('of an image without bytes are plausible', async () => {
+    await using folder = await createTemporaryFolder()
+    const { manifest, digest } = await encodeManifest([])
+    await Bun.write(folder.file('manifest'), manifest.bytes)
+    expect(await checkManifestEnds(disk, folder.file('manifest'), digest)).toEqual({ kind: 'plausible', length: 64 })
+    await Bun.write(folder.file('manifest'), manifest.bytes.subarray(0, 63))
+    expect(await checkManifestEnds(disk, folder.file('manifest'), digest)).toEqual(damaged('its file is shorter than an empty manifest'))
+  })
+
   test('with another magic are damaged', async () => {
     const { found } = await check((bytes) => Buffer.concat([Buffer.from('X'), bytes.subarray(1)]))
     expect(found.kind).toBe('damaged')
@@ -53,6 +62,8 @@ describe('the ends of a manifest', () => {
 
   test('that are missing are damaged', async () => {
     await using folder = await createTemporaryFolder()
+    expect(await checkManifestEnds(disk, folder.file('manifest'), null)).toEqual({ kind: 'damaged', reason: 'its file is missing' })
+    await disk.makeFolder(folder.file('manifest'))
     expect(await checkManifestEnds(disk, folder.file('manifest'), null)).toEqual({ kind: 'damaged', reason: 'its file is missing' })
   })
 })
@@ -66,4 +77,22 @@ test('every digest is salvaged whose bytes are whole, whatever the header says',
   const found = new Set<string>()
   for await (const { digest } of salvageEntries(file)) if (digest) found.add(Buffer.from(digest).toString('hex'))
   expect(entries.filter(({ digest }) => !found.has(Buffer.from(digest).toString('hex')))).toEqual([])
+})
+
+test.each([
+  [112, [A, null]],
+  [111, [A]],
+  [72, [A]],
+  [71, []],
+  [32, []],
+])('of a manifest that was cut to %i bytes, the whole entries are salvaged, each with the greatest length', async (length, digests) => {
+  await using folder = await createTemporaryFolder()
+  const { manifest } = await encodeManifest([
+    { length: 4096, digest: A },
+    { length: 8192, digest: null },
+    { length: 100, digest: B },
+  ])
+  await Bun.write(folder.file('manifest'), manifest.bytes.subarray(0, length))
+  await using file = await disk.openRead(folder.file('manifest'))
+  expect(await Array.fromAsync(salvageEntries(file))).toEqual(digests.map((digest) => ({ length: SLICE_LENGTH_MAX, digest })))
 })

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { mkdir, truncate } from 'node:fs/promises'
+import type { Disk, DiskFile } from '../../../../agent/contract/disk.ts'
 import { createManifestFiles } from '../../../../agent/images/manifests/manifest-files.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import { encodeManifest, ManifestInvalid } from '../../../../protocol/slices/manifest.ts'
@@ -19,12 +20,12 @@ function entriesOf(count: number): ManifestEntry[] {
   })
 }
 
-async function openScene() {
+async function openScene(disk: Disk = createDisk()) {
   const folder = await createTemporaryFolder()
   await mkdir(folder.file('a'))
   const damaged: string[] = []
   const files = createManifestFiles({
-    disk: createDisk(),
+    disk,
     name: 'manifest',
     folder: folder.path,
     pause: async () => {},
@@ -113,8 +114,12 @@ describe('a manifest', () => {
   test('longer than the limit is refused by its length, before it is read', async () => {
     await using scene = await openScene()
     await Bun.write(scene.path, '')
-    await truncate(scene.path, 100 * 1024 ** 3)
-    await expect(scene.files.open('a', null)).rejects.toThrow(/^its file has 107374182400 bytes, more than the limit of \d+$/)
+    for (const length of [2_147_483_625, 107_374_182_400]) {
+      await truncate(scene.path, length)
+      await expect(scene.files.open('a', null)).rejects.toThrow(`its file has ${length} bytes, more than the limit of 2147483624`)
+    }
+    await truncate(scene.path, 2_147_483_624)
+    await expect(scene.files.open('a', null)).rejects.toThrow('does not begin with SLIPWAYM')
   })
 
   test('that is damaged while it is open is reported once, and the next reader opens the file again', async () => {
@@ -130,5 +135,81 @@ describe('a manifest', () => {
     await files.write('a', manifest)
     using again = await files.open('a', digest)
     expect(await Array.fromAsync(again.manifest.blocks())).not.toHaveLength(0)
+  })
+})
+
+/** The real disk, with a count of the files that are open for reading, and ways to make reading them fail. */
+function createReadDisk() {
+  const real = createDisk()
+  const state = { opened: 0, open: 0, openFails: '', readFails: '', isShort: false }
+  const fail = (code: string): Promise<never> => Promise.reject(Object.assign(new Error(`${code}: simulated`), { code }))
+  const openRead = async (path: string): Promise<DiskFile> => {
+    if (state.openFails !== '') return fail(state.openFails)
+    const file = await real.openRead(path)
+    state.opened++
+    state.open++
+    const close = async (): Promise<void> => {
+      state.open--
+      await file.close()
+    }
+    const read: DiskFile['read'] = async (into, position) => {
+      if (state.readFails !== '') return fail(state.readFails)
+      return (await file.read(into, position)) - (state.isShort ? 1 : 0)
+    }
+    return { ...file, read, close, [Symbol.asyncDispose]: close }
+  }
+  return { state, disk: { ...real, openRead } }
+}
+
+describe('the open file of a manifest', () => {
+  test('is closed at once if it is short or damaged, and with its last reader once it is evicted', async () => {
+    const { state, disk } = createReadDisk()
+    await using scene = await openScene(disk)
+    const { files } = scene
+    await files.write('a', (await encodeManifest(entriesOf(3))).manifest)
+    using _short = await files.open('a', null)
+    expect([state.opened, state.open]).toEqual([1, 0])
+    const { manifest } = await encodeManifest(entriesOf(30_000))
+    await files.write('a', manifest)
+    const long = await files.open('a', null)
+    expect([state.opened, state.open]).toEqual([2, 1])
+    files.evict('a')
+    expect(state.open).toBe(1)
+    long[Symbol.dispose]()
+    expect(state.open).toBe(0)
+    await Bun.write(scene.path, Buffer.from(manifest.bytes).fill(7, 500_000, 500_100))
+    await expect(files.open('a', null)).rejects.toThrow(ManifestInvalid)
+    expect([state.opened, state.open]).toEqual([3, 0])
+  })
+
+  test('is opened again after a read of it failed, which is no damage', async () => {
+    const { state, disk } = createReadDisk()
+    await using scene = await openScene(disk)
+    const { files } = scene
+    await files.write('a', (await encodeManifest(entriesOf(30_000))).manifest)
+    using opened = await files.open('a', null)
+    state.readFails = 'EIO'
+    await expect(Array.fromAsync(opened.manifest.blocks())).rejects.toThrow('EIO')
+    state.readFails = ''
+    using again = await files.open('a', null)
+    expect(await Array.fromAsync(again.manifest.blocks())).toHaveLength(15)
+    expect([state.opened, scene.damaged]).toEqual([2, []])
+  })
+
+  test('that is cut off while it is loaded is damaged', async () => {
+    const { state, disk } = createReadDisk()
+    await using scene = await openScene(disk)
+    await scene.files.write('a', (await encodeManifest(entriesOf(3))).manifest)
+    state.isShort = true
+    await expect(scene.files.open('a', null)).rejects.toThrow('its file was truncated while it was read')
+  })
+
+  test('that the disk cannot open is not missing', async () => {
+    const { state, disk } = createReadDisk()
+    await using scene = await openScene(disk)
+    await scene.files.write('a', (await encodeManifest(entriesOf(3))).manifest)
+    state.openFails = 'EIO'
+    await expect(scene.files.open('a', null)).rejects.toThrow('EIO: simulated')
+    await expect(Array.fromAsync(scene.files.salvage('a'))).rejects.toThrow('EIO: simulated')
   })
 })

@@ -3,10 +3,11 @@
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
 import fc from 'fast-check'
-import { writeManifest } from '../../../../agent/images/manifests/manifest-writer.ts'
+import { copyManifest, refuseTooMany, writeManifest } from '../../../../agent/images/manifests/manifest-writer.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
-import { encodeManifest, MANIFEST_ENTRIES_MAX } from '../../../../protocol/slices/manifest.ts'
+import { encodeManifest } from '../../../../protocol/slices/manifest.ts'
 import type { ManifestEntry } from '../../../../protocol/slices/manifest.ts'
+import { createOrderedDisk } from '../../../support/machine/ordered-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const disk = createDisk()
@@ -47,20 +48,9 @@ describe('writeManifest', () => {
     expect(Buffer.compare(await Bun.file(folder.file('manifest')).bytes(), manifest.bytes)).toBe(0)
   })
 
-  test('refuses too many entries before it writes anything, and keeps the event loop free', async () => {
-    await using folder = await createTemporaryFolder()
-    const digest = digestOf(1)
-    const block = Array.from({ length: 65_536 }, () => ({ length: 4096, digest }))
-    const count = MANIFEST_ENTRIES_MAX + 1
-    const blocks = async function* () {
-      for (let left = count; left > 0; left -= block.length) yield left < block.length ? block.slice(0, left) : block
-    }
-    let pauses = 0
-    const counted = async (): Promise<void> => void pauses++
-    const refused = writeManifest({ disk, pause: counted }, folder.file('manifest'), { blocks, length: count * 4096 })
-    await expect(refused).rejects.toMatchObject({ code: 'payload-too-large' })
-    expect(pauses).toBeGreaterThan(count / 20_000)
-    expect(await readdir(folder.path)).toEqual([])
+  test('refuses more than 53,687,089 entries, of which a manifest would have 2 GiB', () => {
+    refuseTooMany(53_687_089)
+    expect(() => refuseTooMany(53_687_090)).toThrow('An image can have at most 53687089 slices; this one has more.')
   })
 
   test('leaves no file if it is aborted, or if the entries do not match the length', async () => {
@@ -79,5 +69,83 @@ describe('writeManifest', () => {
     await expect(writeManifest({ disk, pause }, folder.file('manifest'), { blocks: twice, length, signal: stop.signal })).rejects.toThrow('enough')
     await expect(writeManifest({ disk, pause }, folder.file('manifest'), content(entries, 1000, 4096))).rejects.toThrow('cover')
     expect(await readdir(folder.path)).toEqual([])
+  })
+})
+
+describe('the file of a manifest', () => {
+  const entries = [1, 2, 3].map((i) => ({ length: 4096, digest: digestOf(i) }))
+
+  test('is synced and closed before it gets its name, and one left by a crash is removed first', async () => {
+    await using folder = await createTemporaryFolder()
+    await Bun.write(folder.file('manifest.next.tmp'), 'left over')
+    const ordered = createOrderedDisk()
+    await writeManifest({ disk: ordered, pause }, folder.file('manifest'), content(entries, 2))
+    const written = ['write manifest.next.tmp', 'write manifest.next.tmp', 'write manifest.next.tmp']
+    const named = ['sync manifest.next.tmp', 'close manifest.next.tmp', 'rename manifest.next.tmp manifest']
+    expect(ordered.take()).toEqual(['remove manifest.next.tmp', ...written, ...named])
+    const { manifest } = await encodeManifest(entries)
+    const inPieces = {
+      ...manifest,
+      async *pieces() {
+        for (const [from, to] of [
+          [0, 10],
+          [10, 100],
+          [100, 184],
+        ])
+          yield manifest.bytes.subarray(from, to)
+      },
+    }
+    await copyManifest(ordered, folder.file('copy'), inPieces)
+    expect(ordered.take()).toEqual([...written, ...named.slice(0, 2), 'rename manifest.next.tmp copy'])
+    for (const name of ['manifest', 'copy']) expect(Buffer.compare(await Bun.file(folder.file(name)).bytes(), manifest.bytes)).toBe(0)
+  })
+
+  test.each<[string, ManifestEntry[]]>([
+    ['one entry more, and as long', [...entries.slice(0, 2), { length: 4000, digest: digestOf(3) }, { length: 96, digest: digestOf(4) }]],
+    ['as many entries, and one byte more', [...entries.slice(0, 2), { length: 4097, digest: digestOf(3) }]],
+  ])('is removed if the entries have changed since they were counted: %s', async (_what, changed) => {
+    await using folder = await createTemporaryFolder()
+    const ordered = createOrderedDisk()
+    let passes = 0
+    const blocks = async function* () {
+      yield passes++ === 0 ? entries : changed
+    }
+    await expect(writeManifest({ disk: ordered, pause }, folder.file('manifest'), { blocks, length: 3 * 4096 })).rejects.toThrow(
+      'changed while its manifest was',
+    )
+    expect(ordered.take().slice(-2)).toEqual(['close manifest.next.tmp', 'remove manifest.next.tmp'])
+    expect(await readdir(folder.path)).toEqual([])
+  })
+
+  test('is not created again after another error than that it exists', async () => {
+    await using folder = await createTemporaryFolder()
+    let opened = 0
+    const openWrite: typeof disk.openWrite = (path, mode) =>
+      opened++ === 0 ? Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })) : disk.openWrite(path, mode)
+    await expect(writeManifest({ disk: { ...disk, openWrite }, pause }, folder.file('manifest'), content(entries, 2))).rejects.toThrow('EIO')
+    expect(await readdir(folder.path)).toEqual([])
+  })
+
+  test('is written with a pause after every 16,384 entries, counted first', async () => {
+    await using folder = await createTemporaryFolder()
+    const many = Array.from({ length: 32_768 }, (_, i) => ({ length: 4096, digest: digestOf(i % 10) }))
+    let pauses = 0
+    const counted = async (): Promise<void> => void pauses++
+    await writeManifest({ disk, pause: counted }, folder.file('manifest'), content(many, 8192))
+    expect(pauses).toBe(4)
+  })
+
+  test('is not begun if its content is aborted while it is counted', async () => {
+    await using folder = await createTemporaryFolder()
+    const stop = new AbortController()
+    let passes = 0
+    const blocks = async function* () {
+      passes++
+      stop.abort(new Error('enough'))
+      yield entries
+    }
+    const aborted = writeManifest({ disk, pause }, folder.file('manifest'), { blocks, length: 3 * 4096, signal: stop.signal })
+    await expect(aborted).rejects.toThrow('enough')
+    expect(passes).toBe(1)
   })
 })
