@@ -163,17 +163,17 @@ function refuseKnown({ records }: MediaGroupsDeps, name: string): void {
 }
 
 function refuseUsed({ records, table, inProgress }: MediaGroupsDeps, name: string): void {
-  const record = records.named(name)
   const images = table.inGroup(name).size
-  if (!record && images === 0) throw unknown(name)
   if (images > 0)
     throw problem('conflict', `${images === 1 ? '1 image is' : `${images} images are`} in the media group ${name}, the recycle bin included.`, {
       action: 'Move them to another group first, or remove them: image list mediaGroup=NAME; image edit I mediaGroup=OTHER.',
     })
+  const record = records.named(name)
+  if (!record) throw unknown(name)
   for (const { image } of inProgress()?.images() ?? [])
     if (image.draft.mediaGroup !== undefined && records.of(image.draft.mediaGroup)?.name === name)
       throw problem('conflict', `An upload in progress belongs to the media group ${name}.`, { action: 'Wait until it ends, or cancel it.' })
-  if (record?.visible !== false) return
+  if (record.visible) return
   // Without the settings, such an image would be visible once its files can be read again.
   for (const { image } of table.each())
     if (image.status === 'fileUnavailable')

@@ -26,7 +26,7 @@ function failing(error: Error): Manifest {
 const ways: readonly [string, (watched: Manifest) => Promise<unknown>][] = [
   ['its blocks', (watched) => Array.fromAsync(watched.blocks())],
   ['its pieces', (watched) => Array.fromAsync(watched.pieces())],
-  ['a search in it', (watched) => watched.find(0)],
+  ['a search in it', async (watched) => watched.find(0)],
 ]
 
 test.each(ways)('damage found by reading %s is reported, and the reader gets the error of the report', async (_what, read) => {
