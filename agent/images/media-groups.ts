@@ -76,7 +76,7 @@ export function createMediaGroups(deps: MediaGroupsDeps): OpenMediaGroups {
     const others = all.filter(({ name }) => name !== before)
     if (others.length >= MEDIA_GROUPS_MAX)
       throw problem('limit-reached', `A store keeps settings of at most ${MEDIA_GROUPS_MAX} media groups.`, { action: 'Delete groups that are not used.' })
-    await store({ ...rest, records: [...others, record].toSorted((a, b) => (a.name < b.name ? -1 : 1)) })
+    await store({ ...rest, records: [...others, record] })
     await replace(deps, new Set([...table.inGroup(before), ...table.inGroup(record.name)]))
     return { ...shown(record), images: table.inGroup(record.name).size }
   }

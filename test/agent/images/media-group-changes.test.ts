@@ -23,28 +23,34 @@ import { createMemoryLog } from '../../support/memory/memory-log.ts'
 const SOURCE = { kind: 'upload', uploadId: null, storeId: null, url: null, filename: null, device: null } as const
 const NO_GROUPS: GroupSettings = { records: [], othersHidden: false }
 /** A clock on which every step of a loop takes 8 ms, so that the loop lets other work run after each. */
-function createBusyClock() {
+function createBusyClock(seen: () => number) {
   const clock = createManualClock()
   let elapsedMs = 0
-  let pauses = 0
+  /** What was seen after each pause. */
+  const pauses: number[] = []
   return {
     ...clock,
     monotonicMs: () => (elapsedMs += 8),
     async sleep() {
-      pauses++
       await new Promise((resolve) => setImmediate(resolve))
+      pauses.push(seen())
     },
-    pauses: () => pauses,
+    pauses,
   }
 }
 
-async function openScene({ disk = createDisk(), uploads = [] as ImageInProgress[], bytes = undefined as Uint8Array | string | undefined } = {}) {
+async function openScene({
+  disk = createDisk(),
+  uploads = undefined as ImageInProgress[] | undefined,
+  bytes = undefined as Uint8Array | string | undefined,
+} = {}) {
   const folder = await createTemporaryFolder()
   if (bytes !== undefined) await writeFile(folder.file('media-groups.json'), bytes)
   const records = createGroupRecords()
   const table = createImageTable(() => {}, records.place)
   const events: NewEvent[] = []
-  const clock = createBusyClock()
+  const hidden = (): string[] => [...table.each()].filter(({ image }) => image.hidden).map(({ image }) => image.id)
+  const clock = createBusyClock(() => hidden().length)
   const groups = createMediaGroups({
     disk,
     clock,
@@ -54,7 +60,7 @@ async function openScene({ disk = createDisk(), uploads = [] as ImageInProgress[
     mount: folder.path,
     records,
     table,
-    inProgress: () => ({ images: () => uploads, image: () => undefined, recordPublished: async () => {} }),
+    inProgress: () => uploads && { images: () => uploads, image: () => undefined, recordPublished: async () => {} },
   })
   await groups.load()
   const put = (id: string, mediaGroup: string | null, changes: Partial<Image> = {}): void =>
@@ -68,7 +74,7 @@ async function openScene({ disk = createDisk(), uploads = [] as ImageInProgress[
     folder,
     put,
     create: (name: string, visible = true, description = '') => groups.create({ name, description, visible }, 'test'),
-    hidden: () => [...table.each()].filter(({ image }) => image.hidden).map(({ image }) => image.id),
+    hidden,
     named: async () => (await groups.list({ limit: 100 })).items.map(({ name }) => name),
     onDisk: async () => (JSON.parse(await readFile(folder.file('media-groups.json'), 'utf8')) as { groups: GroupSettings }).groups,
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
@@ -104,13 +110,10 @@ describe('a change', () => {
     await using scene = await openScene()
     for (const id of ['img_1', 'img_2', 'img_3']) scene.put(id, 'a')
     await scene.groups.patch('a', { visible: false }, 'test')
-    expect([scene.hidden(), scene.clock.pauses()]).toEqual([['img_1', 'img_2', 'img_3'], 3])
-  })
-
-  test('is stored in the order of the names', async () => {
-    await using scene = await openScene()
-    for (const name of ['b', 'c', 'a']) await scene.create(name)
-    expect((await scene.onDisk()).records.map(({ name }) => name)).toEqual(['a', 'b', 'c'])
+    expect([scene.hidden(), scene.clock.pauses]).toEqual([
+      ['img_1', 'img_2', 'img_3'],
+      [1, 2, 3],
+    ])
   })
 
   test('of a group that only images name begins with what they show', async () => {
@@ -138,7 +141,7 @@ describe('a change', () => {
 
   test('that would make the file longer than 2 MiB is refused, at one byte more', async () => {
     const recordOf = (i: number, description: string) => ({ name: `group ${i}`, description, visible: true, formerNames: [] })
-    const all: GroupSettings = { records: Array.from({ length: 255 }, (_, i) => recordOf(i, i === 0 ? '' : 'ü'.repeat(4072))), othersHidden: false }
+    const all: GroupSettings = { records: Array.from({ length: 255 }, (_, i) => recordOf(i, i === 0 ? '' : 'ü'.repeat(4092))), othersHidden: false }
     const left = 2_097_152 - (await encodeGroupFile(all)).byteLength
     await using scene = await openScene({ bytes: await encodeGroupFile(all) })
     expect(left).toBeLessThan(4096)
@@ -254,7 +257,7 @@ describe('a list', () => {
       ['empty', 0],
       ['mine', 1],
     ])
-    expect(scene.clock.pauses()).toBe(4)
+    expect(scene.clock.pauses).toHaveLength(4)
   })
 })
 

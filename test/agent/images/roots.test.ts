@@ -41,9 +41,14 @@ async function openScene() {
   }
   const filesOf = (name: 'manifest' | 'compressed') =>
     createManifestFiles({ disk, name, folder: folder.path, pause: async () => {}, onDamaged: async (_id, error) => error })
+  /** Marks take a turn of the event loop, as a write of image.json does. */
+  const mark = async (text: string): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve))
+    marks.push(text)
+  }
   const damage: Partial<RootsDeps['damage']> = {
-    markManifestDamaged: async (id, reason) => void marks.push(`${id} is damaged: ${reason}`),
-    markManifestIntact: async (id) => void marks.push(`${id} is intact`),
+    markManifestDamaged: (id, reason) => mark(`${id} is damaged: ${reason}`),
+    markManifestIntact: (id) => mark(`${id} is intact`),
   }
   const deps: RootsDeps = {
     keeper: createImageKeeper({ disk, folder: folder.path, table, nowMs: () => 0, ledger: { append: async () => {} } }),
