@@ -62,7 +62,7 @@ export function createHealing(deps: HealingDeps): Healing {
     } catch (error) {
       retryAtMs = clock.monotonicMs() + Math.min(HEAL_RETRY_MAX_MS, HEAL_RETRY_FIRST_MS * 2 ** failures)
       failures++
-      again()
+      isWanted = true
       throw error
     } finally {
       restUntilMs = clock.monotonicMs() + HEAL_PAUSE_MS
@@ -71,10 +71,6 @@ export function createHealing(deps: HealingDeps): Healing {
     }
   })
 
-  /** Wants another pass when its time has come. */
-  const again = (): void => {
-    isWanted = true
-  }
   const run = async (): Promise<void> => {
     // A pass may fail to start while the queue is full; it is tried again with the next damage or the next origin.
     await tasks.start({ kind: 'heal', subject: deps.subject, createdBy: 'healing', params: {}, key: 'heal' }).catch((error: unknown) => {
@@ -114,9 +110,7 @@ export function createHealing(deps: HealingDeps): Healing {
       isStarted = true
       if (isWanted || slices.quarantined().length > 0 || images.damagedImages().length > 0) soon()
     },
-    wake() {
-      soon()
-    },
+    wake: soon,
     [Symbol.dispose]() {
       listening[Symbol.dispose]()
       ended.abort()

@@ -1,5 +1,5 @@
-// The origins of a store, or the stores that it synced with, and whether they answer. Requests to an origin note their outcome here, and a probe asks each once a minute, so that a
-// request that needs an origin does not wait for one that is known to be down.
+// The origins of a store, or the stores that it synced with, and whether they answer. Requests note their outcome here, and a probe asks each once a
+// minute, so that no request waits for one that is known to be down.
 
 import { ProblemError } from '../../../protocol/problems.ts'
 import { createAgentClient } from '../../../protocol/client/client.ts'
