@@ -2,10 +2,11 @@
 
 /** @jsxImportSource hono/jsx */
 
-import { html } from 'hono/html'
 import type { Child } from 'hono/jsx'
 import { formatSize } from '../../protocol/units.ts'
 import type { UploadLines } from '../../protocol/upload-lines.ts'
+import { Document } from '../../protocol/views/html/document.tsx'
+import type { Html } from '../../protocol/views/html/html.ts'
 import { formatWireTime } from '../../protocol/views/phrases.ts'
 import type { LinkState } from './link-state.ts'
 import type { UploadAssets } from './assets.ts'
@@ -17,9 +18,6 @@ export interface LinkTrouble {
   readonly action: string
 }
 
-/** A page as text, or as a promise of it. */
-export type Html = ReturnType<typeof html>
-
 /** What the script of a page needs, as the page carries it. */
 interface PageOrder {
   /** Where it asks for the state of the link, and creates uploads. */
@@ -30,23 +28,12 @@ interface PageOrder {
 
 function Page({ title, assets, children }: { readonly title: string; readonly assets: UploadAssets; readonly children: Child }) {
   return (
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="robots" content="noindex" />
-        <title>{title}</title>
-        <link rel="icon" href="data:," />
-        <link rel="stylesheet" href={assets.stylePath} />
-        <script type="module" src={assets.scriptPath}></script>
-      </head>
-      <body class="link">
-        <main>
-          <h1>{title}</h1>
-          {children}
-        </main>
-      </body>
-    </html>
+    <Document title={title} loads={{ styles: [assets.stylePath], modules: [assets.scriptPath] }} class="link">
+      <main>
+        <h1>{title}</h1>
+        {children}
+      </main>
+    </Document>
   )
 }
 
@@ -83,7 +70,7 @@ export function linkPage(state: LinkState, { assets, lines, order }: { assets: U
   if (arrived) facts.push(['Arrived', arrived])
   if (upload?.filename) facts.push(['File', upload.filename])
   if (upload?.expiresAt) facts.push(['Kept until', <Time at={upload.expiresAt} />])
-  return render(
+  return (
     <Page title={title} assets={assets}>
       <p id="sentence" role="status">
         {sentence} {action}
@@ -115,20 +102,16 @@ export function linkPage(state: LinkState, { assets, lines, order }: { assets: U
           </details>
         </>
       )}
-    </Page>,
+    </Page>
   )
 }
 
 /** Returns a page that says why there is no link to show. */
 export function troublePage({ title, sentence, action }: LinkTrouble, assets: UploadAssets): Html {
-  return render(
+  return (
     <Page title={title} assets={assets}>
       <p role="alert">{sentence}</p>
       <p>{action}</p>
-    </Page>,
+    </Page>
   )
-}
-
-function render(page: Child): Html {
-  return html`<!doctype html>${page}`
 }

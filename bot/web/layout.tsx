@@ -2,9 +2,10 @@
 
 /** @jsxImportSource hono/jsx */
 
-import { raw } from 'hono/html'
 import type { Child } from 'hono/jsx'
 import type { CommandActor } from '../commands/command.ts'
+import { Document } from '../../protocol/views/html/document.tsx'
+import type { DocumentLoads } from '../../protocol/views/html/document.tsx'
 import { Hidden } from '../../protocol/views/html/forms.tsx'
 import type { Html } from '../../protocol/views/html/html.ts'
 import { Words } from '../../protocol/views/html/words.tsx'
@@ -50,7 +51,7 @@ export function Page({ frame, children }: { readonly frame: PageFrame; readonly 
   const { title, path, actor, token, search = '', live, loads } = frame
   const role = actor.id === undefined ? `${actor.role}, from the console` : actor.role
   return (
-    <Document title={title} loads={loads}>
+    <Document title={`${title} · Slipway`} loads={loadsOf(loads)}>
       <a class="skip" href="#main">
         Skip to the content
       </a>
@@ -103,7 +104,7 @@ export function Page({ frame, children }: { readonly frame: PageFrame; readonly 
 /** A page for somebody who is not logged in. */
 export function PlainPage({ title, children }: { readonly title: string; readonly children: Child }): Html {
   return (
-    <Document title={title}>
+    <Document title={`${title} · Slipway`} loads={loadsOf()}>
       <main id="main" class="alone">
         {children}
       </main>
@@ -111,39 +112,11 @@ export function PlainPage({ title, children }: { readonly title: string; readonl
   )
 }
 
-interface DocumentParts {
-  readonly title: string
-  readonly loads?: PageLoads | undefined
-  readonly children: Child
-}
-
-function Document({ title, loads, children }: DocumentParts): Html {
+/** Returns what a page loads: the style and the script of every page, and its own. */
+function loadsOf(own?: PageLoads): DocumentLoads {
   const [style, script, icon] = ASSETS
-  return (
-    <>
-      {raw('<!DOCTYPE html>')}
-      <html lang="en">
-        <head>
-          <meta charset="utf-8" />
-          <meta name="viewport" content="width=device-width, initial-scale=1" />
-          <meta name="robots" content="noindex" />
-          <title>{`${title} · Slipway`}</title>
-          <link rel="icon" href={icon?.path ?? ''} type="image/svg+xml" />
-          <link rel="stylesheet" href={style?.path ?? ''} />
-          <script src={script?.path ?? ''} defer />
-          {loads ? (
-            <>
-              <link rel="stylesheet" href={loads.stylePath} />
-              <script type="module" src={loads.scriptPath} />
-            </>
-          ) : (
-            ''
-          )}
-        </head>
-        <body>{children}</body>
-      </html>
-    </>
-  )
+  const styles = [style?.path ?? '', ...(own ? [own.stylePath] : [])]
+  return { icon: icon?.path ?? '', styles, script: script?.path ?? '', modules: own ? [own.scriptPath] : [] }
 }
 
 function isWithin(path: string, place: string): boolean {

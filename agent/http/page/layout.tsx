@@ -3,6 +3,8 @@
 /** @jsxImportSource hono/jsx */
 
 import type { Child } from 'hono/jsx'
+import { Document } from '../../../protocol/views/html/document.tsx'
+import type { DocumentLoads } from '../../../protocol/views/html/document.tsx'
 import type { Html } from '../../../protocol/views/html/html.ts'
 import { Words } from '../../../protocol/views/html/words.tsx'
 import type { Actor } from '../../contract/access.ts'
@@ -33,7 +35,7 @@ export function pageAnswer(page: Html, status = 200): Response {
   if (page instanceof Promise) throw new Error('a part of the page is asynchronous')
   // A text by its type: hono renders it where it becomes part of another text.
   const text: string = page
-  return new Response(`<!DOCTYPE html>${text}`, { status, headers: PAGE_HEADERS })
+  return new Response(`${text}`, { status, headers: PAGE_HEADERS })
 }
 
 export interface PageFrame {
@@ -49,7 +51,7 @@ export interface PageFrame {
 export function Page({ frame, children }: { readonly frame: PageFrame; readonly children: Child }): Html {
   const { title, path, actor, formToken } = frame
   return (
-    <Document title={title} path={path}>
+    <Document title={`${title} · Slipway`} loads={loadsOf(path)}>
       <a class="skip" href="#main">
         Skip to the content
       </a>
@@ -92,7 +94,7 @@ export function Page({ frame, children }: { readonly frame: PageFrame; readonly 
 /** A page for somebody who has not entered a token. */
 export function PlainPage({ title, path, children }: { readonly title: string; readonly path: string; readonly children: Child }): Html {
   return (
-    <Document title={title} path={path}>
+    <Document title={`${title} · Slipway`} loads={loadsOf(path)}>
       <main id="main" class="alone">
         {children}
       </main>
@@ -100,20 +102,8 @@ export function PlainPage({ title, path, children }: { readonly title: string; r
   )
 }
 
-function Document({ title, path, children }: { readonly title: string; readonly path: string; readonly children: Child }): Html {
-  return (
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="robots" content="noindex" />
-        <title>{`${title} · Slipway`}</title>
-        <link rel="icon" href={relativeHref(path, ICON_PATH)} type="image/svg+xml" />
-        <link rel="stylesheet" href={relativeHref(path, STYLE_PATH)} />
-      </head>
-      <body>{children}</body>
-    </html>
-  )
+function loadsOf(path: string): DocumentLoads {
+  return { icon: relativeHref(path, ICON_PATH), styles: [relativeHref(path, STYLE_PATH)] }
 }
 
 /** Marks the place of a page in the navigation, and the list that a page is part of. */

@@ -7,6 +7,7 @@ import type { Store } from '../../../protocol/store.ts'
 import type { Task } from '../../../protocol/task.ts'
 import type { Upload } from '../../../protocol/upload.ts'
 import { formatDuration } from '../../../protocol/units.ts'
+import { imageCells } from '../../../protocol/views/image-cells.ts'
 import {
   formatBytes,
   formatWireTime,
@@ -198,20 +199,13 @@ export function imagesView(images: readonly Image[], nowMs: number): View {
     title: 'Images',
     text: images.length === 0 ? 'No image passes the filter.' : '',
     columns: IMAGE_COLUMNS,
-    rows: images.map((image) => ({
-      tone: statusTone(image.status),
-      cells: {
-        name: image.name,
-        status: statusWord(image.status),
-        kind: image.kind,
-        format: image.format ?? UNKNOWN,
-        length: formatBytes(image.length),
-        storedSize: formatBytes(image.storedSize),
-        owner: image.owner ?? UNKNOWN,
-        createdAt: formatWireTime(image.createdAt),
-        id: image.id,
-      },
-    })),
+    rows: images.map((image) => {
+      const { name, kind, format, length, stored, owner, created, id } = imageCells(image)
+      return {
+        tone: statusTone(image.status),
+        cells: { name, status: statusWord(image.status), kind, format, length, storedSize: stored, owner, createdAt: created, id },
+      }
+    }),
     asOfMs: nowMs,
     json: images,
   })

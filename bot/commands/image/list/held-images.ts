@@ -15,7 +15,7 @@ import { formatAt, formatBytes, formatWireTime, plural, statusWord, UNKNOWN } fr
 import { makeView } from '../../../../protocol/views/view.ts'
 import type { Row, View } from '../../../../protocol/views/view.ts'
 import type { CommandContext } from '../../command.ts'
-import { imageCells } from './image-cells.ts'
+import { imageCells } from '../../../../protocol/views/image-cells.ts'
 import { seesAllImages } from './seen-images.ts'
 
 /** Images of absent stores that one answer shows. */

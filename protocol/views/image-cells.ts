@@ -1,10 +1,10 @@
-// Cells of a row of images that are the same for an image of a store that answers and for one that only the catalogue knows.
+// Cells of a row of images: what lists of the bot and of the agent's page say of an image in the same words.
 
-import type { HeldImage } from '../../../fleet/catalogue/held-image.ts'
-import { formatBytes, formatWireTime, UNKNOWN } from '../../../../protocol/views/phrases.ts'
+import type { Image } from '../images/image.ts'
+import { formatBytes, formatWireTime, UNKNOWN } from './phrases.ts'
 
 /** What the cells of an image say. */
-export type ImageFacts = Pick<HeldImage, 'id' | 'name' | 'kind' | 'format' | 'length' | 'storedSize' | 'owner' | 'createdAt' | 'expiresAt' | 'deletedAt'>
+export type ImageFacts = Pick<Image, 'id' | 'name' | 'kind' | 'format' | 'length' | 'storedSize' | 'owner' | 'createdAt' | 'expiresAt' | 'deletedAt'>
 
 /** Returns all cells but store and status. */
 export function imageCells(image: ImageFacts) {
