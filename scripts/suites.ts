@@ -34,7 +34,7 @@ export const SUITES: readonly Suite[] = [
   { name: 'power cut', paths: ['test/power'], timeoutMs: 300_000, parallel: 2 },
   { name: 'simulation', paths: ['test/simulation'], timeoutMs: 300_000, parallel: 2 },
   { name: 'fuzz', paths: ['test/fuzz'], timeoutMs: 300_000, parallel: 2 },
-  { name: 'end to end', paths: ['test/e2e', 'test/systemd'], timeoutMs: 300_000, parallel: 3 },
+  { name: 'end to end', paths: ['test/e2e', 'test/systemd'], timeoutMs: 300_000, parallel: 4 },
 ]
 
 /** Most characters of a suite's output that are kept to be shown when it fails. */

@@ -123,8 +123,8 @@ test('of syncs that run, one with a high priority gets more of the rate, and of 
   expect([await state(last), await state(next)]).toEqual(['queued', 'queued'])
   const doneBefore = await done(slow)
   expect(await untilEnded(edge, fast)).toMatchObject({ state: 'succeeded' })
-  // A part of one against four, if nothing else is slower than the rate.
-  expect((await done(slow)) - doneBefore).toBeLessThan(1.25 * MIB)
+  // A part of one against four, if nothing else is slower than the rate. With equal parts it would have been the whole image.
+  expect((await done(slow)) - doneBefore).toBeLessThan(2 * MIB)
   await until('the next one runs', async () => (await state(next)) === 'running')
   expect(await state(last)).toBe('queued')
 })

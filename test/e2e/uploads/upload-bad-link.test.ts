@@ -5,7 +5,7 @@ import { runSeed } from '../../support/properties.ts'
 import { requireTool } from '../../support/require.ts'
 import { uploadOverBadLink } from './upload-bad-link.ts'
 
-const LENGTH = 24 * 1024 * 1024
+const LENGTH = 12 * 1024 * 1024
 
 requireTool('node', 'nodejs')(
   'a distant, slow link that is cut every three seconds and reset at random does not stop an upload, and few bytes are sent twice',

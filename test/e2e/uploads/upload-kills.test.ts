@@ -5,7 +5,7 @@ import { runSeed } from '../../support/properties.ts'
 import { requireImageTools } from '../../support/images/small-image.ts'
 import { killDuringUpload } from './upload-kills.ts'
 
-const KILLS = 10
+const KILLS = 5
 
 requireImageTools()(
   `an upload survives SIGKILL of the agent at ${KILLS} random moments`,
