@@ -34,8 +34,7 @@ export class RunBatch {
 
   /** Returns the indexes of the rows in digest order: sorts keys of digest and index, then corrects the few rows with equal prefixes. */
   #order(): Uint32Array {
-    const keys = new Float64Array(this.rows)
-    for (let i = 0; i < this.rows; i++) keys[i] = Math.floor(prefixAt(this.#bytes, i * RUN_ROW_BYTES) / DROPPED_BITS) * BATCH_ROWS_MAX + i
+    const keys = Float64Array.from({ length: this.rows }, (_, i) => Math.floor(prefixAt(this.#bytes, i * RUN_ROW_BYTES) / DROPPED_BITS) * BATCH_ROWS_MAX + i)
     keys.sort()
     const order = Uint32Array.from(keys, (key) => key % BATCH_ROWS_MAX)
     for (let i = 1; i < order.length; i++) {

@@ -21,8 +21,10 @@ export class RunCursor {
   /** Starts at the first row whose digest is greater than `after`; reads `blocksAtOnce` blocks at a time. */
   constructor(file: RunFile, blocksAtOnce: number, after?: Uint8Array) {
     this.#file = file
-    this.bytes = Buffer.allocUnsafe(Math.max(1, Math.min(blocksAtOnce, file.blocks)) * RUN_BLOCK_BYTES)
-    this.#block = (after ? file.blockOf(prefixAt(Buffer.concat([after, Buffer.alloc(32)]), 0)) : 0) - 1
+    this.bytes = Buffer.allocUnsafe(Math.min(blocksAtOnce, file.blocks) * RUN_BLOCK_BYTES)
+    const from = Buffer.alloc(DIGEST_BYTES)
+    if (after) from.set(after)
+    this.#block = file.blockOf(prefixAt(from, 0)) - 1
     this.#nextBlock()
     while (after && this.isOpen && !this.#isAfter(after)) this.advance()
   }

@@ -54,12 +54,10 @@ export class RunWriter implements AsyncDisposable {
     return this.#chunkBlocks === CHUNK_BLOCKS
   }
 
-  /** Writes the full blocks. */
+  /** Writes the full blocks, when `push` asks for it. */
   async write(): Promise<void> {
-    const length = this.#chunkBlocks * RUN_BLOCK_BYTES
-    if (length === 0) return
-    await this.#append(this.#chunk.subarray(0, length))
-    this.#chunk.fill(0, 0, length)
+    await this.#append(this.#chunk.subarray(0, this.#chunkBlocks * RUN_BLOCK_BYTES))
+    this.#chunk.fill(0)
     this.#chunkBlocks = 0
   }
 

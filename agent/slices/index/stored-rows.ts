@@ -114,12 +114,11 @@ export class StoredRows implements AsyncDisposable {
   rowsAfter(after: Uint8Array | undefined, count: number): { rows: SliceRow[]; last: Uint8Array | undefined } {
     const walk = new RunWalk(this.#runs.map(({ file }) => new RunCursor(file, WALK_BLOCKS, after)))
     const rows: SliceRow[] = []
-    for (let seen = 0; seen < count; seen++) {
-      const cursor = walk.next()
-      if (!cursor) return { rows, last: undefined }
+    let seen = 0
+    for (let cursor = walk.next(); cursor; cursor = walk.next()) {
       const row = decodeRow(cursor.bytes, cursor.at)
       if (row.pack !== REMOVED) rows.push(row)
-      if (seen === count - 1) return { rows, last: row.digest }
+      if (++seen === count) return { rows, last: row.digest }
     }
     return { rows, last: undefined }
   }

@@ -61,7 +61,6 @@ export class PackFiles implements AsyncDisposable {
   #add(name: PackName): OpenPack {
     const file = this.#disk.openRead(this.path(name))
     const pack: OpenPack = { file, users: 0, isForgotten: false }
-    this.#open.set(name, pack)
     file.catch(() => {
       if (this.#open.get(name) === pack) this.#open.delete(name)
     })

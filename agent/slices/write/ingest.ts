@@ -103,7 +103,6 @@ class SegmentedIngest implements Ingest {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isFinished = true
     this.#isClosed = true
     this.#failure ??= new StoreWriteFailed('the ingest was closed')
     // Wait for the workers, so that no slice is pinned after the pins are released. The caller has seen any failure.

@@ -30,9 +30,8 @@ export interface WorkerPoolOptions {
 
 /** Owns the threads. */
 export class WorkerPool implements Disposable {
-  readonly #idle: Worker[] = []
-  readonly #all = new Set<Worker>()
-  readonly #running = new Map<Worker, QueuedJob>()
+  /** Every thread with its job; undefined for an idle one. */
+  readonly #threads = new Map<Worker, QueuedJob | undefined>()
   readonly #queue: QueuedJob[] = []
   readonly #log: Log
 
@@ -49,7 +48,7 @@ export class WorkerPool implements Disposable {
   /** Sends the filter to every worker. Without a filter, workers treat every slice as one that may be stored. */
   setFilter(filter: Filter): void {
     this.#filter = filter
-    for (const worker of this.#all) postFilter(worker, filter)
+    for (const worker of this.#threads.keys()) postFilter(worker, filter)
   }
 
   /** Submits a job; its buffers are transferred to a worker. */
@@ -59,17 +58,17 @@ export class WorkerPool implements Disposable {
     queued.cut.promise.catch(() => {})
     queued.done.promise.catch(() => {})
     this.#queue.push(queued)
-    if (this.#all.size === 0) this.#refuseAll(new Error('no ingest worker is running; see the log'))
-    else this.#next()
+    this.#assign()
     return { cut: queued.cut.promise, done: queued.done.promise }
   }
 
   [Symbol.dispose](): void {
-    for (const worker of this.#all) worker.terminate()
-    this.#all.clear()
     const error = new Error('the slice store was closed')
-    for (const job of this.#running.values()) refuse(job, error)
-    this.#running.clear()
+    for (const [worker, job] of this.#threads) {
+      worker.terminate()
+      if (job) refuse(job, error)
+    }
+    this.#threads.clear()
     this.#refuseAll(error)
   }
 
@@ -81,55 +80,44 @@ export class WorkerPool implements Disposable {
     worker.unref()
     post(worker, { kind: 'start', cutter: this.#options.cutter }, [])
     if (this.#filter) postFilter(worker, this.#filter)
-    this.#all.add(worker)
-    this.#idle.push(worker)
+    this.#threads.set(worker, undefined)
   }
 
   /** Replaces a thread that died, and refuses its job. Stops replacing after REPLACEMENTS_MAX. */
   #replace(worker: Worker, message: string): void {
-    if (!this.#all.delete(worker)) return
-    const idle = this.#idle.indexOf(worker)
-    if (idle !== -1) this.#idle.splice(idle, 1)
+    const job = this.#threads.get(worker)
+    if (!this.#threads.delete(worker)) return
     worker.terminate()
-    const error = new Error(`an ingest worker died: ${message}`)
     this.#log.error('an ingest worker died', { reason: message, replacements: this.#replacements })
-    const job = this.#running.get(worker)
-    this.#running.delete(worker)
-    if (job) refuse(job, error)
+    if (job) refuse(job, new Error(`an ingest worker died: ${message}`))
     if (this.#replacements++ < REPLACEMENTS_MAX) this.#start()
-    if (this.#all.size === 0) this.#refuseAll(error)
-    else this.#next()
+    this.#assign()
   }
 
   #refuseAll(error: Error): void {
     for (const job of this.#queue.splice(0)) refuse(job, error)
   }
 
-  #next(): void {
-    while (this.#queue.length > 0) {
-      const worker = this.#idle.pop()
-      if (!worker) return
-      const queued = this.#queue.shift()
-      if (!queued) return
-      this.#running.set(worker, queued)
+  /** Gives jobs that wait to idle threads. */
+  #assign(): void {
+    if (this.#threads.size === 0) this.#refuseAll(new Error('no ingest worker is running; see the log'))
+    for (const [worker, running] of this.#threads) {
+      const next = running ? undefined : this.#queue.shift()
+      if (!next) continue
+      this.#threads.set(worker, next)
       worker.ref()
-      const { job } = queued
+      const { job } = next
       post(worker, job, job.kind === 'segment' ? [job.input, job.output] : [job.input, job.output, job.table])
     }
   }
 
   #reply(worker: Worker, reply: WorkerReply): void {
-    const job = this.#running.get(worker)
     switch (reply.kind) {
       case 'cut':
-        job?.cut.resolve(reply)
+        this.#threads.get(worker)?.cut.resolve(reply)
         return
       case 'done':
-        this.#running.delete(worker)
-        worker.unref()
-        this.#idle.push(worker)
-        job?.done.resolve(reply)
-        this.#next()
+        this.#release(worker)?.done.resolve(reply)
         return
       case 'failed':
         this.#fail(worker, reply.message)
@@ -141,14 +129,19 @@ export class WorkerPool implements Disposable {
 
   /** Refuses a job that failed; its thread remains usable. */
   #fail(worker: Worker, message: string): void {
-    const job = this.#running.get(worker)
     this.#log.error('an ingest worker could not do a job', { reason: message })
-    if (!job) return
-    this.#running.delete(worker)
+    const job = this.#release(worker)
+    if (job) refuse(job, new Error(`an ingest worker failed: ${message}`))
+  }
+
+  /** Makes the thread of a job that ended idle, and gives it the next one; returns the job. */
+  #release(worker: Worker): QueuedJob | undefined {
+    const job = this.#threads.get(worker)
+    if (!job) return undefined
+    this.#threads.set(worker, undefined)
     worker.unref()
-    this.#idle.push(worker)
-    refuse(job, new Error(`an ingest worker failed: ${message}`))
-    this.#next()
+    this.#assign()
+    return job
   }
 }
 

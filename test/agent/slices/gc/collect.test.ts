@@ -129,6 +129,14 @@ async function openScene(overrides: Partial<GcDeps> = {}) {
       await index.flush()
       return entry
     },
+    /** Writes a pack that is neither sealed nor open, as after a start. */
+    async addUnsealed(slices: readonly number[]): Promise<PackEntry> {
+      const entry = index.addPack(String(++names).padStart(32, '0'))
+      await real.makeFolder(dirname(pathOf(entry)))
+      await Bun.write(pathOf(entry), Buffer.concat([encodePackHeader(), recordsOf(slices)]))
+      index.add(entry.id, rowsOf(slices, 16))
+      return entry
+    },
     append: (slices: readonly number[]) => writer.append([recordsOf(slices)], rowsOf(slices, 0)),
     has: (pack: PackEntry): boolean => existsSync(pathOf(pack)),
     pathOf,
@@ -147,7 +155,7 @@ describe('before it lists a root', () => {
     const steps: string[] = []
     const slowly = (name: string) => async (): Promise<void> => {
       steps.push(`${name} starts`)
-      await Promise.resolve()
+      await new Promise((resolve) => void setImmediate(resolve))
       steps.push(`${name} ends`)
     }
     const roots = [{ list: () => (steps.push('lists'), []) }]
@@ -206,11 +214,13 @@ describe('an index that turns out to be damaged', () => {
 
   test('while packs are removed ends the removals', async () => {
     await using scene = await openScene()
-    const packs = [await scene.addSealed([1]), await scene.addSealed([2])]
+    const packs = [await scene.addSealed([20]), await scene.addSealed(MOSTLY_DEAD)]
+    scene.hooks.named = [1]
     scene.hooks.crashPoint = (point) => {
       if (point === 'gc:removed') scene.index.distrust('for the test')
     }
-    expect(await scene.collect()).toMatchObject({ packsRemoved: 1 })
+    // Nothing of the second pack is moved: only the first one, 16 + 164 + 48 + 32 bytes, makes the difference.
+    expect(await scene.collect()).toMatchObject({ packsRemoved: 1, packsRewritten: 0, freedBytes: 260 })
     expect(packs.map(scene.has)).toEqual([false, true])
   })
 })
@@ -244,7 +254,7 @@ describe('room', () => {
     const made: number[] = []
     await using scene = await openScene({
       async makeRoom() {
-        await Promise.resolve()
+        await new Promise((resolve) => void setImmediate(resolve))
         made.push(scene.hooks.freeBytes)
         scene.hooks.freeBytes = 1e9
       },
@@ -283,6 +293,13 @@ describe('a pack that is not sealed', () => {
     expect(scene.index.sliceCount).toBe(named.length)
   })
 
+  test('and that no root needs is removed with its file', async () => {
+    await using scene = await openScene()
+    const pack = await scene.addUnsealed([1, 2])
+    expect(await scene.collect()).toMatchObject({ packsRemoved: 1, freedBytes: 16 + 2 * RECORD })
+    expect(scene.has(pack)).toBe(false)
+  })
+
   test('and has no file is left alone', async () => {
     await using scene = await openScene()
     const entry = scene.index.addPack('f'.repeat(32))
@@ -299,6 +316,13 @@ describe('a pack that is not sealed', () => {
     }
     expect(await scene.collect()).toMatchObject({ packsRemoved: 0, packsRewritten: 0, freedBytes: 0 })
   })
+})
+
+test('a sealed pack of which the index has no row is removed', async () => {
+  await using scene = await openScene()
+  const pack = await scene.addSealed([1], [])
+  expect(await scene.collect()).toMatchObject({ packsRemoved: 1, freedBytes: 260 })
+  expect(scene.has(pack)).toBe(false)
 })
 
 describe('a pack that cannot be cleaned', () => {

@@ -1,6 +1,7 @@
 // The bytes of a run: a file of version 1 is the same for every agent, and nothing that was changed is read.
 
 import { describe, expect, test } from 'bun:test'
+import { stat } from 'node:fs/promises'
 import { RunBatch } from '../../../../agent/slices/index/run-batch.ts'
 import { IndexUnusable } from '../../../../agent/slices/index/index-unusable.ts'
 import { RunFile } from '../../../../agent/slices/index/run-file.ts'
@@ -100,6 +101,14 @@ describe('a run', () => {
     expect(steps).toEqual([...write, ...write, ...write, ...write, ...rest])
   })
 
+  test('is for its owner and group, and the end of its last block is zero, also after more blocks than are written at a time', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = await writeRun(folder, 64 * 85 + 1)
+    const bytes = await bytesOf(path)
+    expect(bytes.subarray(64 * 4096 + 8 + 48, 65 * 4096).equals(Buffer.alloc(4096 - 8 - 48))).toBe(true)
+    expect((await stat(path)).mode & 0o7777 & ~process.umask()).toBe(0o640 & ~process.umask())
+  })
+
   test('that was not completed leaves no file', async () => {
     await using folder = await createTemporaryFolder()
     {
@@ -123,6 +132,16 @@ describe('a run is refused', () => {
     await Bun.write(folder.file('7.run'), new Uint8Array(length))
     expect(() => RunFile.open(folder.file('7.run'), 7)).toThrow('run 7 of the index has no valid trailer')
     await expect(RunFile.openAsync(folder.file('7.run'), 7)).rejects.toThrow('run 7 of the index has no valid trailer')
+  })
+
+  test('when a byte of its trailer was changed, although what it says is possible', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = await writeRun(folder, 86)
+    const bytes = await bytesOf(path)
+    // The u64 before the checksum is not used.
+    bytes.writeUInt8(1, bytes.length - 16)
+    await Bun.write(path, bytes)
+    expect(() => RunFile.open(path, 7)).toThrow('run 7 of the index has no valid trailer')
   })
 
   test('when its trailer says something else, even with the right checksum', async () => {

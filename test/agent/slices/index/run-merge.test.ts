@@ -39,7 +39,7 @@ async function writeRun(path: string, run: number, rows: number, first = 0): Pro
   for (let n = 0; n < rows; n++) {
     const digest = new Uint8Array(32)
     new DataView(digest.buffer).setUint32(0, first + n)
-    encodeRow(row, 0, { digest, pack: 1, offset: 16, length: 100, storedLength: 100 })
+    encodeRow(row, 0, { digest, pack: 1, offset: 16 + run, length: 100, storedLength: 100 })
     if (writer.push(row, 0)) await writer.write()
   }
   await writer.end()
@@ -76,4 +76,22 @@ test('a merged run has a filter for the rows of all', async () => {
   await mergeRuns([newer, older], { path: folder.file('3.run'), run: 3, isOldest: true }, async () => {})
   // Two blocks with a fence each, 12 bits of filter for each of 128 rows, and the trailer.
   expect(Bun.file(folder.file('3.run')).size).toBe(2 * (4096 + 8) + 192 + 64)
+})
+
+test('a digest that several runs have is in the merged run once, as the newest has it', async () => {
+  await using folder = await createTemporaryFolder()
+  using newer = await writeRun(folder.file('2.run'), 2, 200, 50)
+  using older = await writeRun(folder.file('1.run'), 1, 100)
+  using oldest = await writeRun(folder.file('0.run'), 0, 60)
+  const { rows, bytes } = await mergeRuns([newer, older, oldest], { path: folder.file('3.run'), run: 3, isOldest: true }, async () => {})
+  expect([rows, bytes]).toEqual([250, 25_000])
+  using merged = RunFile.open(folder.file('3.run'), 3)
+  const offsets = Array.from({ length: 250 }, (_, n) => {
+    const digest = Buffer.alloc(32)
+    digest.writeUInt32BE(n)
+    const found = merged.find(digest)
+    return typeof found === 'object' ? found.offset : found
+  })
+  // Each run has an offset of its own.
+  expect(offsets).toEqual(Array.from({ length: 250 }, (_, n) => (n < 50 ? 17 : 18)))
 })

@@ -119,6 +119,15 @@ describe('the frame of a pack', () => {
     expect(readTrailer(withCount(1_048_577), 409 + 1_048_577 * 48 + 32)).toBeUndefined()
   })
 
+  test('a trailer has 32 bytes that begin with SLIPWAYT', () => {
+    expect(readTrailer(trailer.subarray(1), 536)).toBeUndefined()
+    expect(readTrailer(Buffer.concat([trailer, Buffer.alloc(1)]), 537)).toBeUndefined()
+    const copy = Buffer.from(trailer)
+    copy.write('SLIPWAYP', 'latin1')
+    copy.writeUInt32LE(Number(hash(copy.subarray(0, 28)) & 0xffff_ffffn), 28)
+    expect(readTrailer(copy, 537)).toBeUndefined()
+  })
+
   test('a row must end before the table', () => {
     const read = (end: number): unknown => readToc(encodePackFooter(rows, end).subarray(0, 96), { offset: end, count: 2, checksum: hash(table) })
     expect(read(409)).toEqual(rows)

@@ -39,6 +39,7 @@ describe('a frame', () => {
     ['without its length', zstdFrame({ window: 80, blocks: BLOCKS }), 'it does not announce its length'],
     ['with another first byte', zstdFrame({ contentSize: LENGTH, blocks: BLOCKS }).with(0, 0x29), 'it is not a zstd frame'],
     ['of five bytes', zstdFrame({ contentSize: LENGTH, blocks: BLOCKS }).subarray(0, 5), 'it is not a zstd frame'],
+    ['of six bytes', zstdFrame({ contentSize: LENGTH, blocks: BLOCKS }).subarray(0, 6), 'it is cut off'],
     ['that ends in its length', zstdFrame({ contentSize: LENGTH, blocks: BLOCKS }).subarray(0, 8), 'it is cut off'],
     ['that ends after its length', zstdFrame({ contentSize: LENGTH, blocks: BLOCKS }).subarray(0, 9), 'it is cut off'],
     ['without the last byte of its block', zstdFrame({ contentSize: LENGTH, blocks: BLOCKS }).subarray(0, -1), 'it is cut off'],

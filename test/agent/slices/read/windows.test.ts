@@ -55,6 +55,16 @@ describe('a window', () => {
         [3, 1],
       ],
     ],
+    [
+      'counts its own bytes alone',
+      [slice(2 * MIB), slice(2 * MIB - 1), slice(1), slice(5)],
+      [0, 4 * MIB + 5],
+      [
+        [0, 1],
+        [1, 2],
+        [3, 1],
+      ],
+    ],
     ['ends before the entry after the last byte', repeat(4, () => slice(MIB)), [0, MIB], [[0, 1]]],
     ['has the entry of the last byte', repeat(4, () => slice(MIB)), [0, MIB + 1], [[0, 2]]],
     [
@@ -98,6 +108,15 @@ describe('pieces', () => {
     ['are whole slices of 32 KiB or more', [{ length: 32 * KIB }, { length: 100 * KIB }], [0, 132 * KIB], [32 * KIB, 100 * KIB]],
     ['join shorter slices', [{ length: 32 * KIB - 1 }, { length: 1 }, { length: 5 }], [0, 32 * KIB + 5], [32 * KIB + 5]],
     ['join up to 128 KiB', Array.from({ length: 9 }, () => ({ length: 16 * KIB })), [0, 144 * KIB], [128 * KIB, 16 * KIB]],
+    ['of one byte are joined and given too', [{ length: 1 }], [0, 1], [1]],
+    ['of one byte are given before a long slice', [{ length: 1 }, { length: 32 * KIB }], [0, 32 * KIB + 1], [1, 32 * KIB]],
+    ['of 32 KiB are not joined with what is before them', [{ length: 10 }, { length: 32 * KIB }], [0, 32 * KIB + 10], [10, 32 * KIB]],
+    [
+      'have no byte more than 128 KiB when they are joined',
+      [...Array.from({ length: 8 }, () => ({ length: 16 * KIB })), { length: 1 }],
+      [0, 128 * KIB + 1],
+      [128 * KIB, 1],
+    ],
     ['join what fits', Array.from({ length: 5 }, () => ({ length: 30 * KIB })), [0, 150 * KIB], [120 * KIB, 30 * KIB]],
     ['end before a long slice', [{ length: 10 }, { length: 40 * KIB }, { length: 10 }], [0, 40 * KIB + 20], [10, 40 * KIB, 10]],
     ['end before zeros', [{ length: 10 }, { length: 20, zero: true }, { length: 10 }], [0, 40], [10, 20, 10]],

@@ -30,10 +30,16 @@ class RecordingPool extends WorkerPool {
   readonly segments: [bytes: number, isLast: boolean][] = []
   /** If set, jobs are not done but given to this. */
   instead: (() => RunningJob) | undefined
+  /** If set, the next job is done after this. */
+  after: Promise<void> | undefined
 
   override run(job: Parameters<WorkerPool['run']>[0]): RunningJob {
     if (job.kind === 'segment') this.segments.push([job.end - SMALL_CUTTER.maximum, job.last])
-    return this.instead?.() ?? super.run(job)
+    const { after } = this
+    this.after = undefined
+    if (!after) return this.instead?.() ?? super.run(job)
+    const later = after.then(() => super.run(job))
+    return { cut: later.then(({ cut }) => cut), done: later.then(({ done }) => done) }
   }
 }
 
@@ -83,6 +89,15 @@ test.each<[string, readonly Buffer[], readonly (readonly [number, boolean])[], r
   [
     'bytes fill segments of 2 MiB',
     [noise(2 * MIB + 100)],
+    [
+      [2 * MIB, false],
+      [100, true],
+    ],
+    [['slices', 2 * MIB + 100]],
+  ],
+  [
+    'a piece goes on in the next segment',
+    [noise(100), noise(2 * MIB)],
     [
       [2 * MIB, false],
       [100, true],
@@ -274,6 +289,72 @@ describe('a checkpoint', () => {
     scene.held.sync = async () => {}
     await expect(ingest.write(noise(1))).rejects.toThrow(StoreWriteFailed)
     await expect(ingest.checkpoint()).rejects.toThrow(StoreWriteFailed)
+  })
+
+  test('fails when another write to the pack fails meanwhile', async () => {
+    await using scene = await openScene()
+    await using ingest = scene.ingest()
+    const worker = Promise.withResolvers<void>()
+    scene.pool.after = worker.promise
+    await ingest.write(noiseBlocks(1, 4))
+    const checkpoint = ingest.checkpoint()
+    checkpoint.catch(() => {})
+    await until('its segment is with the worker', () => scene.pool.segments.length === 1)
+    await using other = scene.ingest()
+    await other.write(noiseBlocks(2, 4))
+    scene.held.sync = async () => {
+      throw Object.assign(new Error('EIO: the disk is broken'), { code: 'EIO' })
+    }
+    await expect(other.finish()).rejects.toThrow(StoreWriteFailed)
+    scene.held.sync = async () => {}
+    worker.resolve()
+    await expect(checkpoint).rejects.toThrow(StoreWriteFailed)
+  })
+
+  test('is refused after the end, and so are bytes; an ingest that is closed says so', async () => {
+    await using scene = await openScene()
+    await using ingest = scene.ingest()
+    await ingest.finish()
+    await expect(ingest.checkpoint()).rejects.toThrow('an ingest takes no bytes after finish')
+    await expect(ingest.write(noise(1))).rejects.toThrow('an ingest takes no bytes after finish')
+    const closed = scene.ingest()
+    await closed[Symbol.asyncDispose]()
+    await expect(closed.write(noise(1))).rejects.toThrow('the ingest was closed')
+    await expect(closed.finish()).rejects.toThrow('the ingest was closed')
+  })
+})
+
+describe('closing an ingest', () => {
+  const bytes = noiseBlocks(1, 4096)
+
+  /** Returns the slices of the bytes, which nothing pins any more. */
+  async function slicesOf(scene: Awaited<ReturnType<typeof openScene>>): Promise<Pick<Checkpoint, 'entries'>> {
+    await using ingest = scene.ingest()
+    await ingest.write(bytes)
+    const { entries, release } = await ingest.finish()
+    release()
+    return { entries }
+  }
+
+  test('releases what no checkpoint has, and waits for what its workers do', async () => {
+    await using scene = await openScene()
+    const slices = await slicesOf(scene)
+    for (const isWorkerBehind of [false, true]) {
+      const ingest = scene.ingest()
+      const worker = Promise.withResolvers<void>()
+      if (isWorkerBehind) scene.pool.after = worker.promise
+      await ingest.write(bytes)
+      if (!isWorkerBehind) await until('its slices are pinned', () => pinned(scene.pins, slices).includes(true))
+      let isClosed = false
+      const closing = ingest[Symbol.asyncDispose]().then(() => (isClosed = true))
+      if (isWorkerBehind) {
+        await Bun.sleep(2)
+        expect(isClosed).toBe(false)
+      }
+      worker.resolve()
+      await closing
+      expect([isWorkerBehind, pinned(scene.pins, slices).includes(true)]).toEqual([isWorkerBehind, false])
+    }
   })
 })
 
