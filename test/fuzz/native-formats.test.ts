@@ -3,7 +3,7 @@
 import { expect, test } from 'bun:test'
 import type { Inspection } from '../../agent/images/formats/inspection.ts'
 import { descriptor, disc, recognition, volume } from '../agent/images/formats/cases/iso-image.ts'
-import { gpt4096, mbr, partitionEntry } from '../agent/images/formats/cases/partition-cases.ts'
+import { handmadeGpt, mbr, partitionEntry } from '../agent/images/formats/cases/partition-cases.ts'
 import { sparse, stream } from '../agent/images/formats/cases/vmdk-image.ts'
 import { fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.ts'
 import type { FuzzResult } from '../support/fuzz.ts'
@@ -65,7 +65,7 @@ test(
 test(
   'partition tables',
   async () => {
-    const corpus = [mbr(partitionEntry(0x80, 0x83, 1, 9)).slice(0, 8192), gpt4096(64 * 1024)]
+    const corpus = [mbr(partitionEntry(0x80, 0x83, 1, 9)).slice(0, 8192), handmadeGpt(64 * 1024)]
     const result = await fuzzInspection('partition tables', corpus, ({ format, details }) => {
       if (format === 'raw' && details.refusal !== null) throw new Error('an accepted disk has a refusal')
     })

@@ -128,7 +128,7 @@ async function hasBootEntry(probe: ImageProbe, catalogues: readonly number[]): P
   for (const sector of catalogues) {
     const bytes = await probe.readAt(sector * DISC_SECTOR_BYTES, DISC_SECTOR_BYTES)
     if (bytes[0] !== CATALOGUE_HEADER || bytes[30] !== 0x55 || bytes[31] !== 0xaa) continue
-    for (let at = CATALOGUE_ENTRY_BYTES; at < bytes.byteLength; at += CATALOGUE_ENTRY_BYTES) if (bytes[at] === CATALOGUE_BOOTABLE) return true
+    if (bytes.some((byte, at) => at >= CATALOGUE_ENTRY_BYTES && at % CATALOGUE_ENTRY_BYTES === 0 && byte === CATALOGUE_BOOTABLE)) return true
   }
   return false
 }

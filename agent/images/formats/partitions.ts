@@ -72,6 +72,6 @@ function isBootSector(bytes: Uint8Array): boolean {
 /** A disk whose partitions end beyond its end was truncated. A protective entry covers as much as it can, whatever the disk has. */
 function mbrFaults(probe: ImageProbe, entries: readonly MbrEntry[]): string[] {
   const ends = entries.filter((entry) => !isProtective(entry)).map(({ firstSector, sectors }) => (firstSector + sectors) * MBR_BYTES)
-  const end = Math.max(0, ...ends)
+  const end = Math.max(...ends)
   return end > probe.length ? [`it is cut off: a partition ends at byte ${end}, but the file has ${probe.length} bytes`] : []
 }

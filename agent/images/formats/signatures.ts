@@ -12,8 +12,8 @@ interface Signature {
   readonly marks: readonly (readonly [offset: number, text: string])[]
 }
 
-/** Bytes that contain every signature. */
-const HEAD_BYTES = 1024
+/** Bytes that contain every signature, and the first element of a web page. */
+const HEAD_BYTES = 256
 
 /** Returns what to do with a disk that qemu-img reads under this name. */
 export function convertAdvice(driver: string): string {
@@ -97,6 +97,6 @@ const WEB_PAGE: ForeignDetection = {
 }
 
 function isWebPage(head: Uint8Array): boolean {
-  const text = new TextDecoder('latin1').decode(head.subarray(0, 256)).replace(/^\u00ef\u00bb\u00bf/, '')
+  const text = new TextDecoder('latin1').decode(head).replace(/^\u00ef\u00bb\u00bf/, '')
   return /^\s*(?:<!doctype html|<html)[\s>]/i.test(text)
 }

@@ -24,7 +24,6 @@ function hasChecksum(header: Uint8Array): boolean {
   if (header.byteLength < HEADER_BYTES || header[0] === 0) return false
   const field = new TextDecoder('latin1').decode(header.subarray(CHECKSUM_START, CHECKSUM_END)).replaceAll('\0', ' ').trim()
   if (!/^[0-7]{2,7}$/.test(field)) return false
-  let sum = 0
-  for (let i = 0; i < HEADER_BYTES; i++) sum += i >= CHECKSUM_START && i < CHECKSUM_END ? 0x20 : (header[i] ?? 0)
+  const sum = header.reduce((all, byte, i) => all + (i >= CHECKSUM_START && i < CHECKSUM_END ? 0x20 : byte), 0)
   return sum === Number.parseInt(field, 8)
 }

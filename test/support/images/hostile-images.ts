@@ -2,7 +2,7 @@
 
 import type { ImageBytes } from '../../../agent/images/formats/probe.ts'
 import { sparse, SPARSE_AT, stream, u64 } from '../../agent/images/formats/cases/vmdk-image.ts'
-import { gpt4096 } from '../../agent/images/formats/cases/partition-cases.ts'
+import { handmadeGpt } from '../../agent/images/formats/cases/partition-cases.ts'
 import { patched } from '../../agent/images/formats/cases/format-case.ts'
 import { copied, imageOfBytes } from './inspected.ts'
 import { buildQcow2 } from './qcow2-image.ts'
@@ -122,5 +122,5 @@ export const HOSTILE_IMAGES: Readonly<Record<string, () => ImageBytes>> = {
 
 /** Returns an image of each format. */
 export function smallImages(): ImageBytes[] {
-  return [buildQcow2().bytes, sparse(), stream(), gpt4096(64 * 1024)].map(imageOfBytes)
+  return [buildQcow2().bytes, sparse(), stream(), handmadeGpt(64 * 1024)].map(imageOfBytes)
 }

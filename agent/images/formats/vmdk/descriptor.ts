@@ -55,7 +55,7 @@ export function readDescriptor(bytes: Uint8Array): VmdkDescriptor {
   if (text === '') return { extents: [], sectors: 0, createType: null, fault: NO_DESCRIPTOR }
   const extents: Extent[] = []
   const createTypes: string[] = []
-  let fault: string | undefined = end >= 0 && bytes.subarray(end).some((byte) => byte !== 0) ? 'bytes follow the end of its descriptor' : undefined
+  let fault = bytes.subarray(text.length).some((byte) => byte !== 0) ? 'bytes follow the end of its descriptor' : undefined
   let sectors = 0
   const lines = text.split('\n', DESCRIPTOR_LINES_MAX + 1)
   if (lines.length > DESCRIPTOR_LINES_MAX) fault ??= `its descriptor has more than ${DESCRIPTOR_LINES_MAX} lines`

@@ -71,12 +71,13 @@ function resealed(bytes: Uint8Array, at: number): Uint8Array {
   return patched(bytes, [at + 16, new Uint8Array(Uint32Array.of(Bun.hash.crc32(header)).buffer)])
 }
 
-/** A disk with sectors of 4096 bytes and a GPT without partitions. */
-export function gpt4096(length = MIB): Uint8Array {
-  const last = length / 4096 - 1
+/** A disk with sectors of 4096 bytes, or of another size, and a GPT without partitions. */
+export function handmadeGpt(length = MIB, sectorBytes = 4096): Uint8Array {
+  const last = length / sectorBytes - 1
+  const entriesSectors = 16_384 / sectorBytes
   const entries = new Uint8Array(16_384)
   const header = (own: number, other: number, entriesAt: number): Uint8Array => {
-    const bytes = new Uint8Array(4096)
+    const bytes = new Uint8Array(sectorBytes)
     const view = new DataView(bytes.buffer)
     bytes.set(Buffer.from('EFI PART'))
     view.setUint32(8, 0x1_0000, true)
@@ -84,8 +85,8 @@ export function gpt4096(length = MIB): Uint8Array {
     for (const [at, value] of [
       [24, own],
       [32, other],
-      [40, 6],
-      [48, last - 5],
+      [40, 2 + entriesSectors],
+      [48, last - 1 - entriesSectors],
       [72, entriesAt],
     ] as const)
       view.setBigUint64(at, BigInt(value), true)
@@ -94,7 +95,10 @@ export function gpt4096(length = MIB): Uint8Array {
     view.setUint32(88, Bun.hash.crc32(entries), true)
     return resealed(bytes, 0)
   }
-  return patched(mbr(partitionEntry(0, 0xee, 1, last)), [4096, header(1, last, 2)], [last * 4096, header(last, 1, last - 4)]).slice(0, length)
+  return patched(mbr(partitionEntry(0, 0xee, 1, last)), [sectorBytes, header(1, last, 2)], [last * sectorBytes, header(last, 1, last - entriesSectors)]).slice(
+    0,
+    length,
+  )
 }
 
 const BACKUP_AT = 8 * MIB - SECTOR
@@ -145,8 +149,8 @@ export const PARTITION_CASES: readonly FormatCase[] = [
   gpt('gpt of a former use, and mbr', accepted({ partitionTable: 'mbr', bootable: true }), (bytes) =>
     patched(bytes, [446, partitionEntry(0x80, 0x83, 2048, 2048)]),
   ),
-  row('gpt with sectors of 4096 bytes', () => gpt4096(), accepted({ partitionTable: 'gpt', variant: 'GPT, 4096-byte sectors', bootable: false })),
-  row('gpt with sectors of 4096 bytes cut off', () => gpt4096().slice(0, -4096), unsafe('it is cut off: its GPT describes 1048576 bytes')),
+  row('gpt with sectors of 4096 bytes', () => handmadeGpt(), accepted({ partitionTable: 'gpt', variant: 'GPT, 4096-byte sectors', bootable: false })),
+  row('gpt with sectors of 4096 bytes cut off', () => handmadeGpt().slice(0, -4096), unsafe('it is cut off: its GPT describes 1048576 bytes')),
   row('protective mbr without a gpt', () => mbr(partitionEntry(0, 0xee, 1, 2047)), unsafe('its protective MBR names a GPT that is missing')),
   row('mbr', () => mbr(partitionEntry(0, 0x83, 63, 1000)), accepted({ partitionTable: 'mbr', bootable: false, variant: 'MBR' })),
   row('mbr that boots', () => mbr(partitionEntry(0x80, 0x83, 63, 1000)), accepted({ partitionTable: 'mbr', bootable: true })),

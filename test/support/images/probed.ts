@@ -1,0 +1,28 @@
+// A probe of an image that is mostly zeros: only the bytes that a test writes take memory, so an image may have any length.
+
+import type { ImageProbe } from '../../../agent/images/formats/format.ts'
+import { createProbe } from '../../../agent/images/formats/probe.ts'
+import { createManualClock } from '../memory/manual-clock.ts'
+
+/** Bytes, or latin1 text, at an offset. */
+export type Patch = readonly [offset: number, bytes: Uint8Array | string]
+
+/** Returns the probe of an image of this length with these bytes; later patches cover earlier ones. */
+export function probeOf(length: number, ...patches: readonly Patch[]): ImageProbe {
+  const written = patches.map(([offset, bytes]) => [offset, typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes] as const)
+  return createProbe(
+    {
+      length,
+      async readInto(offset, buffer) {
+        const count = Math.min(buffer.byteLength, length - offset)
+        buffer.fill(0)
+        for (const [at, bytes] of written) {
+          const [start, end] = [Math.max(at, offset), Math.min(at + bytes.byteLength, offset + count)]
+          if (start < end) buffer.set(bytes.subarray(start - at, end - at), start - offset)
+        }
+        return count
+      },
+    },
+    { clock: createManualClock() },
+  )
+}
