@@ -7,6 +7,7 @@ import type { NamedSlice } from '../../../agent/sync/plan.ts'
 import type { ManifestBlock } from '../../../protocol/slices/manifest.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { createMemorySlices } from '../../support/memory/memory-slices.ts'
+import { until } from '../../support/until.ts'
 
 const sliceOf = (text: string): NamedSlice => ({ digest: new Uint8Array(new Bun.CryptoHasher('sha256').update(text).digest()), length: 4096 })
 const A = sliceOf('a')
@@ -44,4 +45,29 @@ test('a slice that was in flight and did not arrive is asked for again', async (
     inFlight.clear()
   }
   expect(asked).toEqual([A, B, A])
+})
+
+test('other work has its turn after 8 ms of looking for slices', async () => {
+  const turns: (() => void)[] = []
+  // Every look at the clock takes 8 ms.
+  let nowMs = 0
+  const clock = {
+    ...createManualClock(),
+    monotonicMs: () => (nowMs += 8),
+    sleep: (): Promise<void> => new Promise((resolve) => void turns.push(resolve)),
+  }
+  const options = { counts: { slicesPresent: 0 }, inFlight: new Set<string>() }
+  const batches = missingBatches({ clock, slices: createMemorySlices() }, { blocks: () => blocksOf([[A], [B]]) }, options)
+  let isDone = false
+  const first = batches.next().then(({ value }) => {
+    isDone = true
+    return value
+  })
+  for (const block of [1, 2]) {
+    await until('the loop waits for its turn', () => turns.length === block)
+    await Bun.sleep(1)
+    expect([turns.length, isDone]).toEqual([block, false])
+    turns.at(-1)?.()
+  }
+  expect(await first).toEqual([A, B])
 })

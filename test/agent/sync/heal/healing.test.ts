@@ -94,7 +94,8 @@ describe('a start', () => {
     Object.assign(state, { quarantined, damaged })
     healing.start()
     await turns()
-    expect(orders).toEqual(Array(expected).fill({ kind: 'heal', subject: 'the store', createdBy: 'healing', params: {}, key: 'heal' }))
+    const order = { kind: 'heal', subject: 'the store', createdBy: 'healing', params: {}, key: 'heal' }
+    expect(orders).toEqual(Array.from({ length: expected }, () => order))
   })
 
   test('is waited for by damage that was reported before it', async () => {
