@@ -114,12 +114,8 @@ async function moveBatch({ clock }: MoveDeps, options: MoveOptions, receiver: Sl
       continue
     }
     using use = choice.use
-    const isTooSlow = (wireBytes: number, waitedMs: number): boolean => {
-      if (waitedMs < PATIENCE_MS) return false
-      const bytesPerMs = wireBytes / waitedMs
-      const remainingMs = (bytes - wireBytes) / bytesPerMs
-      return remainingMs > PATIENCE_MS && bytesPerMs * 1000 * FASTER_TIMES < pool.rateElsewhere(use.source, lacking)
-    }
+    const isTooSlow = (wireBytes: number, waitedMs: number): boolean =>
+      isGivenUp({ bytes, wireBytes, waitedMs, rateElsewhere: pool.rateElsewhere(use.source, lacking) })
     const onStored: MoveOptions['onStored'] = (slice, wireBytes) => {
       rest.delete(slice)
       options.onStored(slice, wireBytes)
@@ -132,6 +128,23 @@ async function moveBatch({ clock }: MoveDeps, options: MoveOptions, receiver: Sl
       use.failed(error)
     }
   }
+}
+
+/** How a source delivers a batch: all its bytes, those that have arrived, the milliseconds of waiting for them, and the rate of the best other source. */
+export interface Delivery {
+  readonly bytes: number
+  readonly wireBytes: number
+  readonly waitedMs: number
+  /** Bytes per second. */
+  readonly rateElsewhere: number
+}
+
+/** Returns whether the rest of a batch is asked for elsewhere: its source has had its time, needs more of it, and another one is much faster. */
+export function isGivenUp({ bytes, wireBytes, waitedMs, rateElsewhere }: Delivery): boolean {
+  if (waitedMs < PATIENCE_MS) return false
+  const bytesPerMs = wireBytes / waitedMs
+  const remainingMs = (bytes - wireBytes) / bytesPerMs
+  return remainingMs > PATIENCE_MS && bytesPerMs * 1000 * FASTER_TIMES < rateElsewhere
 }
 
 /** Pins the slices that a parallel batch, an upload or another sync has stored in the meantime. Returns the others. */

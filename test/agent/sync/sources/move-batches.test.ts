@@ -1,7 +1,7 @@
 // The order of batches: what is reported as copied is durable, and a lane holds no more than the batch it fetches and the one it makes durable.
 
 import { expect, test } from 'bun:test'
-import { moveBatches } from '../../../../agent/sync/sources/move-batches.ts'
+import { isGivenUp, moveBatches } from '../../../../agent/sync/sources/move-batches.ts'
 import { createSourcePool } from '../../../../agent/sync/sources/source-pool.ts'
 import { CODEC_RAW } from '../../../../protocol/slices/frames.ts'
 import type { NamedSlice } from '../../../../agent/sync/plan.ts'
@@ -120,4 +120,15 @@ test('asks for a source with the bytes of what the batch lacks, and fails if the
     message: 'No source of the sync has 3 of the slices that are missing here.',
   })
   expect(asked).toEqual([12_388])
+})
+
+test.each([
+  ['has had less than two seconds', { waitedMs: 1999, wireBytes: 0, bytes: 1000, rateElsewhere: Infinity }, false],
+  ['has sent nothing in two seconds', { waitedMs: 2000, wireBytes: 0, bytes: 1000, rateElsewhere: 1 }, true],
+  ['has sent nothing, as every other one may', { waitedMs: 2000, wireBytes: 0, bytes: 1000, rateElsewhere: 0 }, false],
+  ['needs two seconds more', { waitedMs: 2000, wireBytes: 1000, bytes: 2000, rateElsewhere: Infinity }, false],
+  ['needs longer, and another one is three times as fast', { waitedMs: 2000, wireBytes: 1000, bytes: 2001, rateElsewhere: 1500 }, false],
+  ['needs longer, and another one is faster than that', { waitedMs: 2000, wireBytes: 1000, bytes: 2001, rateElsewhere: 1501 }, true],
+])('a batch of a source that %s is given up: %#', (_what, delivery, expected) => {
+  expect(isGivenUp(delivery)).toBe(expected)
 })

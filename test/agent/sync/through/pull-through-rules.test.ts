@@ -218,7 +218,7 @@ describe('a task that runs again', () => {
 })
 
 test('a stop ends the pulls, waits for them, and lets no other begin', async () => {
-  const { through, read, queue, here, found, outcomeOf } = open()
+  const { through, read, queue, found, outcomeOf } = open()
   const other = await found(idOf(2))
   const reading = read(idOf(1))
   await turns()
