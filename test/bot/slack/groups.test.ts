@@ -13,17 +13,21 @@ function open() {
   const asked: string[] = []
   let answer: () => ReturnType<GroupPort['groupMembers']> = async () => ({ members: ['UADA'] })
   const port: GroupPort = { groupMembers: (group) => (asked.push(group), answer()) }
-  const create = () => createGroups({ database, port, clock, log: createMemoryLog() })
-  return { clock, database, asked, create, set: (next: typeof answer) => (answer = next) }
+  const waits: (AbortSignal | undefined)[] = []
+  const sleep: typeof clock.sleep = (ms, signal) => (waits.push(signal), clock.sleep(ms, signal))
+  const create = () => createGroups({ database, port, clock: { nowMs: clock.nowMs, sleep }, log: createMemoryLog() })
+  return { clock, database, asked, waits, create, set: (next: typeof answer) => (answer = next) }
 }
 
 const names = (groups: ReturnType<typeof createGroups>, user = 'UADA'): string[] => [...groups.groupsOf(user)]
 
 describe('the members of a group', () => {
   test('are asked for when they are older than a minute, and kept over a restart', async () => {
-    const { clock, create, asked } = open()
+    const { clock, create, asked, waits } = open()
     await create().refresh(['S1'])
     expect([names(create()), asked]).toEqual([['S1'], ['S1']])
+    // No timer stays behind.
+    expect(waits.map((signal) => signal?.aborted)).toEqual([true])
     clock.advance(60_000)
     await create().refresh(['S1'])
     expect(asked).toEqual(['S1'])

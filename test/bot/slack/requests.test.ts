@@ -10,12 +10,16 @@ import { loadingModal } from '../../../bot/slack/modals.ts'
 import type { Repeat } from '../../../bot/slack/receive/repeats.ts'
 import { listenToSlack } from '../../../bot/slack/requests.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
-import { until } from '../../support/until.ts'
 import { createMemoryLog } from '../../support/memory/memory-log.ts'
 
 type Handle = (request: Record<string, unknown>) => Promise<void>
 
-/** Bolt's app with its handlers, and what they do, in order. */
+/** What Slack answers takes a while. */
+async function later(): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+}
+
+/** Bolt's app with its handlers, and what they do, in order. `background` is what goes on after a request was answered. */
 function open(
   repeat: (key: string) => Repeat = () => 'new',
   viewId: string | null = 'V1',
@@ -39,7 +43,7 @@ function open(
         async open(order: unknown) {
           did.push(`open ${JSON.stringify(order)}`)
           if (viewId === null) throw new Error('expired_trigger_id')
-          return { view: { id: viewId } }
+          return viewId === '' ? {} : { view: { id: viewId } }
         },
       },
     },
@@ -64,16 +68,24 @@ function open(
     },
   }
   const clock = createManualClock()
-  const port = { updateModal: async (id: string, { title }: ModalView) => void did.push(`update ${id} ${title.text}`) }
-  const background = (work: Promise<void>): void => void work
-  listenToSlack({ app, conversation, pickers, port, clock, repeats: { check: repeat }, log, background })
+  const port = {
+    async updateModal(id: string, { title }: ModalView) {
+      await later()
+      did.push(`update ${id} ${title.text}`)
+    },
+  }
+  const background: Promise<void>[] = []
+  listenToSlack({ app, conversation, pickers, port, clock, repeats: { check: repeat }, log, background: (work) => background.push(work) })
   const send = (kind: string, request: Record<string, unknown>) =>
     handlers.get(kind)?.({
-      ack: async (answer?: unknown) => void did.push(`ack${answer === undefined ? '' : ` ${JSON.stringify(answer)}`}`),
+      async ack(answer?: unknown) {
+        await later()
+        did.push(`ack${answer === undefined ? '' : ` ${JSON.stringify(answer)}`}`)
+      },
       respond: async (message: unknown) => void did.push(`respond ${JSON.stringify(message)}`),
       ...request,
     })
-  return { did, exchanges, log, patterns, send, clock }
+  return { did, exchanges, log, patterns, send, clock, background }
 }
 
 const COMMAND = { command: { command: '/store', text: 'list', trigger_id: 't1', user_id: 'U1', user_name: 'ann', channel_id: 'C1' } }
@@ -109,6 +121,13 @@ describe('a command', () => {
     await it.send('command', COMMAND)
     expect(await it.exchanges[0]?.openModal?.(loadingModal('Wait'))).toBeUndefined()
     expect(it.log.lines).toMatchObject([{ level: 'warn', message: 'a modal could not be opened' }])
+  })
+
+  test('has no modal when Slack does not name the one that it opened', async () => {
+    const it = open(undefined, '')
+    await it.send('command', COMMAND)
+    expect(await it.exchanges[0]?.openModal?.(loadingModal('Wait'))).toBeUndefined()
+    expect(it.log.lines).toEqual([])
   })
 
   test('is one of three', () => {
@@ -172,8 +191,11 @@ describe('a submission', () => {
     const it = open()
     await it.send('slipway:confirm', { ...SUBMIT, view: view('edge-b') })
     await it.send('slipway:confirm', { ...SUBMIT, view: view(null) })
+    for (const values of [{}, { name: {} }]) await it.send('slipway:confirm', { ...SUBMIT, view: { ...view(null), state: { values } } })
     expect(it.did).toEqual([
       'ack {"response_action":"errors","errors":{"name":"m1 is not edge-b"}}',
+      'ack {"response_action":"errors","errors":{"name":"m1 is not "}}',
+      'ack {"response_action":"errors","errors":{"name":"m1 is not "}}',
       'ack {"response_action":"errors","errors":{"name":"m1 is not "}}',
     ])
   })
@@ -197,6 +219,14 @@ describe('a submission', () => {
     expect(it.did.map((one, i) => one.slice(0, [Infinity, acks[0]?.length][i]))).toEqual(['form m1 {"name":"edge-a"}', ...acks])
   })
 
+  test('of a form whose command is done at once is answered after its acknowledgement', async () => {
+    const did: string[] = []
+    const it = open(undefined, undefined, Promise.resolve({ kind: 'done', view: loadingModal('Done'), answer: async () => void did.push('answer') }))
+    await it.send('slipway:form', submitForm)
+    await Promise.all(it.background)
+    expect([it.did.at(-1), did]).toEqual(['ack', ['answer']])
+  })
+
   test('of a form whose command takes longer shows that it runs, then its end', async () => {
     const { promise, resolve } = Promise.withResolvers<FormOutcome>()
     const it = open(undefined, undefined, promise)
@@ -208,8 +238,9 @@ describe('a submission', () => {
     it.clock.advance(1)
     await sent
     expect(it.did[1]).toStartWith('ack {"response_action":"update","view":{"type":"modal","title":{"type":"plain_text","text":"Title"}')
-    resolve({ kind: 'done', view: loadingModal('Done'), answer: async () => void it.did.push('answer') })
-    await until('the answer', () => it.did.includes('answer'))
+    resolve({ kind: 'done', view: loadingModal('Done'), answer: () => later().then(() => void it.did.push('answer')) })
+    // A stop of the service waits for the answer.
+    await Promise.all(it.background)
     expect(it.did.slice(2)).toEqual(['update V9 Done', 'answer'])
   })
 })
@@ -221,10 +252,13 @@ describe('a picker', () => {
     const asked = { type: 'block_suggestion', value: 'edg', user: { id: 'U1', name: 'ann' } }
     await it.send('options', { body: { ...asked, action_id: 'pick:b1', channel: { id: 'C1' } } })
     await it.send('options', { body: { ...asked, action_id: 'zone', view: view('edge-a') } })
+    await it.send('options', { body: { ...asked, action_id: 'zone' } })
     expect(it.did).toEqual([
       'options {"button":"b1"} edg {"user":"U1","userName":"ann","channel":"C1"}',
       options,
       'options {"modal":"m1","key":"zone","filled":{"name":"edge-a"}} edg {"user":"U1","userName":"ann","channel":"U1"}',
+      options,
+      'options {"modal":"","key":"zone","filled":{}} edg {"user":"U1","userName":"ann","channel":"U1"}',
       options,
     ])
   })

@@ -20,7 +20,7 @@ setDefaultTimeout(60_000)
 const START_MS = Date.UTC(2026, 0, 1)
 
 /** Starts a sender whose Slack answers as `answers` says, in turn; then every message is delivered. */
-function start(answers: readonly Answer[] = [], database = openMemoryDatabase()) {
+function start(answers: readonly Answer[] = [], database = openMemoryDatabase(), onRender = () => {}) {
   const clock = createManualClock()
   const log = createMemoryLog()
   const outbox = createOutbox(database, clock)
@@ -38,7 +38,10 @@ function start(answers: readonly Answer[] = [], database = openMemoryDatabase())
         answer(`post ${channel}${thread === undefined ? '' : ` ${thread}`}: ${text} (${blocks.length})`, channel, undefined),
       edit: (channel, ts, { text, blocks }) => answer(`edit ${channel} ${ts}: ${text} (${blocks.length})`, channel, ts),
     },
-    render: (view) => ({ text: view.title, blocks: [{ type: 'divider' }] }),
+    render(view) {
+      onRender()
+      return { text: view.title, blocks: [{ type: 'divider' }] }
+    },
   })
   const put = (key: string, title: string, rest: Partial<OutboxPost> = {}): void =>
     outbox.put({ key, channel: 'C1', view: makeView({ title, asOfMs: 0, json: null }), ...rest })
@@ -106,6 +109,96 @@ describe('the pace', () => {
     await it.pass(1000)
     expect(it.did).toEqual(['0 post C1: a (1)', '1 post C1: b (1)', '1 edit C1 1.0: a2 (1)'])
   })
+})
+
+describe('a limit', () => {
+  test('of edits does not stop posts', async () => {
+    await using it = start([
+      { kind: 'done', channel: 'C1', ts: '1.0' },
+      { kind: 'limited', afterMs: 10_000 },
+    ])
+    it.put('a', 'a')
+    await it.pass(1000)
+    it.put('a', 'a2')
+    await it.pass(250)
+    it.put('b', 'b')
+    await it.pass(10_000)
+    expect(it.did).toEqual(['0 post C1: a (1)', '1 edit C1 1.0: a2 (1)', '1.25 post C1: b (1)', '11 edit C1 1.0: a2 (1)'])
+  })
+
+  test('is honoured for ten minutes at most', async () => {
+    await using it = start([{ kind: 'limited', afterMs: 86_400_000 }])
+    it.put('a', 'a')
+    await it.pass(250)
+    it.clock.advance(599_500)
+    await it.pass(0)
+    expect(it.did).toEqual(['0 post C1: a (1)'])
+    await it.pass(250)
+    expect(it.did.slice(1)).toEqual([expect.stringMatching(/^600 post C1: ▲ 1 message for this channel is late by up to 10 min/)])
+  })
+})
+
+describe('a defect', () => {
+  test('of one message is logged, and the next attempt is a minute later', async () => {
+    let attempts = 0
+    await using it = start([], openMemoryDatabase(), () => {
+      if (++attempts === 1) throw new Error('no such tone')
+    })
+    it.put('a', 'a')
+    await it.pass(0)
+    expect(it.log.lines).toMatchObject([{ level: 'error', message: 'delivering a message to Slack failed' }])
+    it.clock.advance(59_999)
+    await it.pass(0)
+    expect([attempts, it.did]).toEqual([1, []])
+    it.clock.advance(1)
+    await it.pass(2_000)
+    expect(it.did.at(-1)).toEndWith('post C1: a (1)')
+  })
+})
+
+describe('a message', () => {
+  test('that waits for more than a day is dropped, and the channel is told', async () => {
+    await using it = start([AWAY])
+    it.put('a', 'a')
+    await it.pass(0)
+    it.clock.advance(86_460_001)
+    await it.pass(2_000)
+    expect(it.did).toEqual([
+      '0 post C1: a (1)',
+      expect.stringMatching(/^[\d.]+ post C1: ▲ 1 more was dropped: at most 5000 wait, for at most 24 h\. See store health and event list\. \(1\)$/),
+    ])
+  })
+
+  test('of which a closed channel cannot be told is forgotten all the same', async () => {
+    await using it = start([AWAY, { kind: 'closed', reason: 'is_archived' }])
+    it.put('a', 'a')
+    await it.pass(0)
+    it.clock.advance(86_460_001)
+    await it.pass(5_000)
+    expect(it.did).toHaveLength(2)
+    expect(it.log.lines.at(-1)).toMatchObject({ message: 'a channel could not be told what is late', fields: { channel: 'C1', reason: 'is_archived' } })
+  })
+})
+
+test('a stop waits three seconds for the request in progress', async () => {
+  const clock = createManualClock()
+  const database = openMemoryDatabase()
+  const outbox = createOutbox(database, clock)
+  const never = (): Promise<Answer> => new Promise(() => {})
+  const sender = sendOutbox({
+    ...{ database, outbox, clock, log: createMemoryLog(), pacing: createPacing(clock), port: { post: never, edit: never } },
+    render: (view) => ({ text: view.title, blocks: [] }),
+  })
+  outbox.put({ key: 'a', channel: 'C1', view: makeView({ title: 'a', asOfMs: 0, json: null }) })
+  for (let turn = 0; turn < 200; turn++) await Promise.resolve()
+  let isStopped = false
+  const stopping = sender[Symbol.asyncDispose]().then(() => (isStopped = true))
+  await clock.untilSleeping(1)
+  clock.advance(2_999)
+  for (let turn = 0; turn < 200; turn++) await Promise.resolve()
+  expect(isStopped).toBe(false)
+  clock.advance(1)
+  await stopping
 })
 
 describe('while Slack is away', () => {
