@@ -238,10 +238,15 @@ describe('a submission', () => {
     it.clock.advance(1)
     await sent
     expect(it.did[1]).toStartWith('ack {"response_action":"update","view":{"type":"modal","title":{"type":"plain_text","text":"Title"}')
-    resolve({ kind: 'done', view: loadingModal('Done'), answer: () => later().then(() => void it.did.push('answer')) })
+    const answer = async (): Promise<void> => {
+      it.did.push('answer begins')
+      await later()
+      it.did.push('answer')
+    }
+    resolve({ kind: 'done', view: loadingModal('Done'), answer })
     // A stop of the service waits for the answer.
     await Promise.all(it.background)
-    expect(it.did.slice(2)).toEqual(['update V9 Done', 'answer'])
+    expect(it.did.slice(2)).toEqual(['update V9 Done', 'answer begins', 'answer'])
   })
 })
 

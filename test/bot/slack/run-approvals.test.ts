@@ -203,6 +203,20 @@ test('somebody who lost the role gets nothing done, and reads why', async () => 
   })
 })
 
+test.each([
+  ['both names', 103, 'UBOB', `${'a'.repeat(103)}, approved by bob`],
+  ['the ids of people whose names are too long together', 104, 'UBOB', 'UANN, approved by UBOB'],
+  ['the console, which has no id', 104, '', 'UANN, approved by the console'],
+])('agents are told %s', async (_what, length, decider, name) => {
+  using it = open()
+  const id = it.request({ line: 'alert silence edge-a for=2h', command: 'alert silence edge-a', requesterName: 'a'.repeat(length) })
+  it.roles.revoke({ ...ANY, subject: 'user:UANN' })
+  it.approvals.decide(id, 'approve', { id: decider, name: 'bob', note: undefined }, it.clock.nowMs())
+  await using _runs = it.run()
+  await until('the end', () => it.approvals.find(id)?.endedMs !== null)
+  expect(it.approvals.find(id)?.result).toBe(`alert silence needs the role operator; ${name} has viewer.`)
+})
+
 test('a plan that is another one now is not run', async () => {
   using it = open()
   const id = it.request({ line: 'zone delete zone-1 --unreachable --confirm zone-1', command: 'zone delete zone-1', role: 'admin' })
