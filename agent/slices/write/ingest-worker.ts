@@ -2,6 +2,7 @@
 // pack. It keeps no state between jobs except the filter.
 
 import { CODEC_RAW, CODEC_ZSTD } from '../../../protocol/slices/frames.ts'
+import { DIGEST_BYTES } from '../../../protocol/slices/digest.ts'
 import { createCutter } from '../../../protocol/slices/cutter.ts'
 import type { Cutter } from '../../../protocol/slices/cutter.ts'
 import { lowerThreadPriority, PRIORITY_OF_WORK } from '../../contract/thread-priority.ts'
@@ -100,13 +101,13 @@ function takeStore(job: StoreJob): void {
 }
 
 function sha256(bytes: Uint8Array): Buffer {
-  const digest = Buffer.allocUnsafe(32)
+  const digest = Buffer.allocUnsafe(DIGEST_BYTES)
   Bun.SHA256.hash(bytes, digest)
   return digest
 }
 
-/** Consecutive slices that did not shrink. After the first, samples decide whether compressing the next one is worth trying. */
-let unshrunk = 0
+/** Whether the last slice shrank. If not, samples decide whether compressing the next one is worth trying. */
+let hasShrunk = true
 const SAMPLE_BYTES = 4096
 
 function isSmaller(compressed: Uint8Array, bytes: Uint8Array): boolean {
@@ -115,7 +116,7 @@ function isSmaller(compressed: Uint8Array, bytes: Uint8Array): boolean {
 
 /** Whether compressing is worth trying: after an incompressible slice, two samples of the next one are compressed first. */
 function mayShrink(slice: Buffer): boolean {
-  if (unshrunk === 0 || slice.length < 4 * SAMPLE_BYTES) return true
+  if (hasShrunk || slice.length < 4 * SAMPLE_BYTES) return true
   const middle = slice.length >> 1
   return [slice.subarray(0, SAMPLE_BYTES), slice.subarray(middle, middle + SAMPLE_BYTES)].some((sample) =>
     isSmaller(Bun.zstdCompressSync(sample, { level: ZSTD_LEVEL }), sample),
@@ -126,7 +127,7 @@ function mayShrink(slice: Buffer): boolean {
 function writeRecord(output: Buffer, at: number, digest: Uint8Array, slice: Buffer): number {
   const compressed = mayShrink(slice) ? Bun.zstdCompressSync(slice, { level: ZSTD_LEVEL }) : slice
   const isCompressed = compressed !== slice && isSmaller(compressed, slice)
-  unshrunk = isCompressed ? 0 : unshrunk + 1
+  hasShrunk = isCompressed
   const stored = isCompressed ? compressed : slice
   output.set(stored, at + RECORD_HEADER_BYTES)
   writeRecordHeader(output, at, {

@@ -19,16 +19,16 @@ export function createLiveSet(expected: number): LiveSet {
   const word = (digest: Uint8Array, at: number): number =>
     ((digest[at] ?? 0) | ((digest[at + 1] ?? 0) << 8) | ((digest[at + 2] ?? 0) << 16) | ((digest[at + 3] ?? 0) << 24)) >>> 0
 
-  /** Returns the slot of a fingerprint, or the free slot where it would be stored. Zero marks a free slot. */
+  /** Returns the slot of a fingerprint, or the free slot where it would be stored. The high word of a fingerprint is odd; 0 marks a free slot. */
   const slotOf = (low: number, high: number): number => {
     let slot = low & (slots - 1)
-    while ((words[2 * slot] !== 0 || words[2 * slot + 1] !== 0) && (words[2 * slot] !== low || words[2 * slot + 1] !== high)) slot = (slot + 1) & (slots - 1)
+    while (words[2 * slot + 1] !== 0 && (words[2 * slot] !== low || words[2 * slot + 1] !== high)) slot = (slot + 1) & (slots - 1)
     return slot
   }
 
   const put = (low: number, high: number): void => {
     const slot = slotOf(low, high)
-    if (words[2 * slot] !== 0 || words[2 * slot + 1] !== 0) return
+    if (words[2 * slot + 1] !== 0) return
     words[2 * slot] = low
     words[2 * slot + 1] = high
     size++
@@ -39,7 +39,7 @@ export function createLiveSet(expected: number): LiveSet {
     slots *= 2
     words = new Uint32Array(slots * 2)
     size = 0
-    for (let i = 0; i < old.length; i += 2) if (old[i] !== 0 || old[i + 1] !== 0) put(old[i] ?? 0, old[i + 1] ?? 0)
+    for (let i = 0; i < old.length; i += 2) if (old[i + 1] !== 0) put(old[i] ?? 0, old[i + 1] ?? 0)
   }
 
   return {
@@ -49,7 +49,7 @@ export function createLiveSet(expected: number): LiveSet {
     },
     has(digest) {
       const slot = slotOf(word(digest, 0), (word(digest, 4) | 1) >>> 0)
-      return words[2 * slot] !== 0 || words[2 * slot + 1] !== 0
+      return words[2 * slot + 1] !== 0
     },
     get size() {
       return size

@@ -2,7 +2,7 @@
 // something fails.
 
 import { describe, expect, test } from 'bun:test'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Disk } from '../../../../agent/contract/disk.ts'
 import type { GcReport } from '../../../../agent/contract/slices.ts'
@@ -24,6 +24,7 @@ import { createDisk } from '../../../../agent/system/disk.ts'
 import { runPaths } from '../../../support/machine/index-damage.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { createMemoryLog } from '../../../support/memory/memory-log.ts'
+import { until } from '../../../support/until.ts'
 
 const MIB = 1024 * 1024
 /** Header of a record and its bytes. */
@@ -51,6 +52,8 @@ interface Hooks {
   sync?: () => void
   crashPoint?: (point: string) => void
   pause?: () => void
+  remove?: () => void
+  stat?: () => void
 }
 
 async function openScene(overrides: Partial<GcDeps> = {}) {
@@ -61,6 +64,14 @@ async function openScene(overrides: Partial<GcDeps> = {}) {
   const disk: Disk = {
     ...real,
     space: async (path) => ({ ...(await real.space(path)), freeBytes: hooks.freeBytes }),
+    async remove(path) {
+      hooks.remove?.()
+      await real.remove(path)
+    },
+    async stat(path) {
+      hooks.stat?.()
+      return await real.stat(path)
+    },
     async openRead(path) {
       hooks.openRead?.(path)
       return await real.openRead(path)
@@ -78,6 +89,7 @@ async function openScene(overrides: Partial<GcDeps> = {}) {
     },
   }
   const log = createMemoryLog()
+  const pins = createPins()
   const index = stack.use(IndexDatabase.open(folder.file('index.db')))
   const files = stack.use(new PackFiles(disk, folder.path))
   const quarantine = await openQuarantine({ disk, clock: systemClock, log, folder: folder.file('quarantine'), index })
@@ -97,7 +109,7 @@ async function openScene(overrides: Partial<GcDeps> = {}) {
   const deps: GcDeps = {
     ...{ disk, log, index, files, quarantine, writer, pause, crashPoint },
     folder: folder.path,
-    pins: createPins(),
+    pins,
     sealBytes: 64 * MIB,
     roots: [{ list: () => [{ name: 'image', entries: () => hooks.named.map((n) => ({ length: 100, digest: digestOf(n) })) }] }],
     retryLeftOut: async () => {},
@@ -127,6 +139,31 @@ async function openScene(overrides: Partial<GcDeps> = {}) {
       )
       index.sealPack(entry.id, length)
       await index.flush()
+      return entry
+    },
+    /** Writes a sealed pack of live records of these lengths, header and all; the index has it for longer than it is. */
+    async addLong(lengths: readonly number[]): Promise<PackEntry> {
+      const entry = index.addPack(String(++names).padStart(32, '0'))
+      await real.makeFolder(dirname(pathOf(entry)))
+      await using file = await real.openWrite(pathOf(entry), 'create')
+      const rows: PackRow[] = []
+      let end = 16
+      await file.write([encodePackHeader()], 0)
+      for (const [n, length] of lengths.entries()) {
+        const bytes = Buffer.alloc(length - 64, `long slice ${n} `)
+        const header = Buffer.alloc(64)
+        const digest = new Uint8Array(Bun.SHA256.hash(bytes) as Uint8Array)
+        writeRecordHeader(header, 0, { digest, codec: 0, length: bytes.length, storedLength: bytes.length, checksum: checksumOf(bytes) })
+        await file.write([header, bytes], end)
+        rows.push({ digest, offset: end, length: bytes.length, storedLength: bytes.length })
+        end += length
+      }
+      await writePackFooter(file, rows, end)
+      index.add(entry.id, rows)
+      index.sealPack(entry.id, 40 * MIB)
+      await index.flush()
+      const hold = pins.hold()
+      for (const { digest } of rows) hold.add(digest)
       return entry
     },
     /** Writes a pack that is neither sealed nor open, as after a start. */
@@ -323,6 +360,72 @@ test('a sealed pack of which the index has no row is removed', async () => {
   const pack = await scene.addSealed([1], [])
   expect(await scene.collect()).toMatchObject({ packsRemoved: 1, freedBytes: 260 })
   expect(scene.has(pack)).toBe(false)
+})
+
+test('the file of a pack is removed and closed after the index says durably that the pack is gone', async () => {
+  await using scene = await openScene()
+  const pack = await scene.addSealed([1])
+  const steps: string[] = []
+  const { index } = scene
+  const [flush, makeDurable] = [index.flush.bind(index), index.makeDurable.bind(index)]
+  index.flush = async () => {
+    await flush()
+    await new Promise((resolve) => void setImmediate(resolve))
+    steps.push('written')
+  }
+  index.makeDurable = () => {
+    makeDurable()
+    steps.push('durable')
+  }
+  scene.hooks.remove = () => steps.push(`removed, ${index.pack(pack.id) ? 'known' : 'forgotten'}`)
+  await scene.collect()
+  expect(steps.slice(-3)).toEqual(['written', 'durable', 'removed, forgotten'])
+  const isOpen = (): boolean =>
+    readdirSync('/proc/self/fd').some((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(scene.pathOf(pack))
+      } catch {
+        return false
+      }
+    })
+  await until('the file is closed', () => !isOpen())
+})
+
+test('a pack of which nobody can say whether its file is gone is tried again by the next gc', async () => {
+  await using scene = await openScene()
+  const pack = await scene.addSealed([1])
+  const fail = (): never => {
+    throw Object.assign(new Error('EIO: the disk is broken'), { code: 'EIO' })
+  }
+  scene.hooks.remove = fail
+  scene.hooks.stat = fail
+  expect(await scene.collect()).toMatchObject({ packsRemoved: 0 })
+  expect([...scene.index.packs()].map(({ name }) => name)).toEqual([pack.name])
+})
+
+// Records with their headers: three of 4 MiB, of which two are moved with one fsync.
+test.each([
+  ['8 MiB are moved at a time', [4 * MIB, 4 * MIB, 200], 2],
+  ['a byte less waits for the next record', [4 * MIB, 4 * MIB - 1, 200], 1],
+])('%s', async (_what, lengths, moves) => {
+  await using scene = await openScene()
+  await scene.append([1])
+  await scene.writer.sync()
+  await scene.addLong(lengths)
+  let syncs = 0
+  let pauses = 0
+  scene.hooks.named = [1]
+  scene.hooks.crashPoint = (point) => {
+    if (point === 'gc:swept') {
+      syncs = 0
+      pauses = 0
+    }
+  }
+  scene.hooks.sync = () => void syncs++
+  scene.hooks.pause = () => void pauses++
+  expect(await scene.collect()).toMatchObject({ packsRewritten: 1, slicesLive: 1 + lengths.length })
+  // Other work runs after the first move, and at the end.
+  expect([syncs, pauses]).toEqual([moves, 2])
 })
 
 describe('a pack that cannot be cleaned', () => {

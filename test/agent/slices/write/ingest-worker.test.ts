@@ -63,6 +63,7 @@ describe('a segment', () => {
     const digests = [0, 1, 2, 3].map((i) => Buffer.from(done.table.digestAt(i)).toString('hex'))
     expect(digests).toEqual([digestOf(a), new Uint8Array(32), digestOf(a), digestOf(b)].map((digest) => Buffer.from(digest).toString('hex')))
     expect([0, 1, 2, 3].map((i) => done.table.startAt(i))).toEqual([0, 4096, 8192, 12_288])
+    expect([0, 1, 2, 3].map((i) => done.table.lengthAt(i))).toEqual([4096, 4096, 4096, 4096])
     expect(done.output.subarray(64, RECORD).equals(a)).toBe(true)
   })
 
@@ -82,6 +83,42 @@ describe('a segment', () => {
   test('may have a record again in the next segment: only the filter remembers', async () => {
     using worker = startWorker(createFilter(1000))
     expect(recordOffsets(await worker.segment([noise(1)]))).toEqual([0])
+    expect(recordOffsets(await worker.segment([noise(1)]))).toEqual([0])
+  })
+})
+
+describe('a part of an image', () => {
+  test('is cut from its start to its end, and what is left over comes before the rest is done', async () => {
+    const worker = new Worker(new URL('../../../../agent/slices/write/ingest-worker.ts', import.meta.url).href)
+    try {
+      const replies: WorkerReply[] = []
+      const { promise, resolve } = Promise.withResolvers<void>()
+      worker.addEventListener('message', ({ data }: MessageEvent<WorkerReply>) => {
+        replies.push(data)
+        if (data.kind !== 'cut') resolve()
+      })
+      const input = Uint8Array.from(Buffer.concat([noise(9).subarray(0, 100), noise(1), noise(2), Buffer.alloc(50, 'rest'), noise(8)])).buffer
+      worker.postMessage({ kind: 'start', cutter: CUTTER })
+      worker.postMessage({ kind: 'segment', input, output: new ArrayBuffer(4 * BLOCK), start: 100, end: 100 + 2 * BLOCK + 50, last: false })
+      await promise
+      const [cut, done] = replies
+      expect(cut).toEqual({ kind: 'cut', carry: new Uint8Array(Buffer.alloc(50, 'rest')) })
+      if (done?.kind !== 'done') throw new Error('the job was not done')
+      const table = viewTable(done.table)
+      expect([0, 1].map((i) => [table.startAt(i), table.lengthAt(i)])).toEqual([
+        [100, 4096],
+        [4196, 4096],
+      ])
+      expect(table.count).toBe(2)
+    } finally {
+      worker.terminate()
+    }
+  })
+
+  test('that cannot be cut is reported, and the worker goes on', async () => {
+    using worker = startWorker(createFilter(1000))
+    const row = { digest: digestOf(noise(1)), start: 10 * BLOCK, length: BLOCK, recordOffset: NOT_STORED, recordLength: 0 }
+    await expect(worker.store([noise(1)], [row])).rejects.toThrow()
     expect(recordOffsets(await worker.segment([noise(1)]))).toEqual([0])
   })
 })
@@ -130,6 +167,8 @@ describe('a record', () => {
     ['nnnnnnnn', 'ntttnttt', 0],
     ['tttttttt', 'ntttnttt', 1],
     ['nnnn', 'ntnt', 0],
+    // The first slice of a worker is tried.
+    ['', 'ntttnttt', 1],
     // Slices of less than 16 KiB are always tried.
     ['nnn', 'ntn', 1],
   ])('after %s, %s has codec %i', async (before, slice, codec) => {
@@ -138,6 +177,7 @@ describe('a record', () => {
       Buffer.concat(letters.split('').map((letter, i) => (letter === 'n' ? noise(seed + i) : Buffer.alloc(BLOCK, 'compresses well '))))
     using worker = startWorker(createFilter(1000), { block: BLOCK, minimum: length, average: 2 * length, maximum: length })
     const { table, output } = await worker.segment([bytesOf(before, 100), bytesOf(slice, 200)])
-    expect([table.count, codecOf(output.subarray(table.recordOffsetAt(1)))]).toEqual([2, codec])
+    const last = before === '' ? 0 : 1
+    expect([table.count, codecOf(output.subarray(table.recordOffsetAt(last)))]).toEqual([last + 1, codec])
   })
 })
