@@ -52,6 +52,15 @@ describe('a cursor', () => {
     expect([1, 2, 3, 64].map((blocks) => new RunCursor(run.file, blocks).bytes.length)).toEqual([4096, 8192, 12_288, 12_288])
   })
 
+  test('reads nothing before the block that it begins in', async () => {
+    await using run = await openRun(upTo(200))
+    const bytes = Buffer.from(await Bun.file(run.file.path).arrayBuffer())
+    bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100)
+    await Bun.write(run.file.path, bytes)
+    expect(numbersOf(new RunCursor(run.file, 1, digestOf(396)))).toEqual([398])
+    expect(() => new RunCursor(run.file, 1, digestOf(2))).toThrow('block 0 of run 1 of the index is damaged')
+  })
+
   test('begins after a whole digest, and at the first one with a given beginning', async () => {
     await using run = await openRun(upTo(200))
     const first = (after: Uint8Array): number | undefined => {

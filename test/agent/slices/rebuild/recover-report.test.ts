@@ -8,7 +8,7 @@ import { encodePackFooter, encodePackHeader, packPath } from '../../../../agent/
 import type { PackRow } from '../../../../agent/slices/packs/pack-format.ts'
 import { checksumOf, writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
 import { openQuarantine } from '../../../../agent/slices/rebuild/quarantine.ts'
-import { recoverIndex } from '../../../../agent/slices/rebuild/recover.ts'
+import { recoverIndex, recoverLeftOut } from '../../../../agent/slices/rebuild/recover.ts'
 import { systemClock } from '../../../../agent/system/clock.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
@@ -29,7 +29,8 @@ function packOf(slices: readonly number[], isSealed = true): Buffer {
   return Buffer.concat([encodePackHeader(), ...records, ...(isSealed ? [encodePackFooter(rowsOf(slices), 16 + slices.length * 164)] : [])])
 }
 
-async function openScene() {
+/** Opens a store with these slices of pack A in quarantine. */
+async function openScene(quarantined: readonly PackRow[] = []) {
   await using stack = new AsyncDisposableStack()
   const folder = stack.use(await createTemporaryFolder())
   const index = stack.use(IndexDatabase.open(folder.file('index.db')))
@@ -44,6 +45,12 @@ async function openScene() {
     },
   }
   const log = createMemoryLog()
+  for (const { digest, offset } of quarantined) {
+    const hex = Buffer.from(digest).toString('hex')
+    const entry = { digest: `sha256:${hex}`, pack: A, offset, reason: 'for the test', foundAt: '2026-01-01T00:00:00.000Z', healedAt: null }
+    await real.makeFolder(folder.file('quarantine'))
+    await Bun.write(folder.file('quarantine', `${hex}-${A}-${offset}.slice.json`), JSON.stringify(entry))
+  }
   const quarantine = await openQuarantine({ disk, clock: systemClock, log, folder: folder.file('quarantine'), index })
   const pathOf = (name: string): string => folder.file('packs', packPath(name))
   const own = stack.move()
@@ -63,7 +70,10 @@ async function openScene() {
       index.sealPack(id, length)
       await index.flush()
     },
+    /** Puts a file that is no pack, or not where packs are, below the packs. */
+    placeOther: (...path: string[]) => Bun.write(folder.file('packs', ...path), packOf([9])),
     recover: () => recoverIndex({ disk, log, folder: folder.file('packs'), index, quarantine, sealBytes: 1_000_000 }),
+    retry: (names: readonly string[]) => recoverLeftOut({ disk, log, folder: folder.file('packs'), index, quarantine, sealBytes: 1_000_000 }, new Set(names)),
     [Symbol.asyncDispose]: () => own.disposeAsync(),
   }
 }
@@ -121,4 +131,54 @@ test('the longest unsealed pack is continued, and shorter ones are sealed', asyn
       [B, false, 0],
     ],
   )
+})
+
+test('a sealed pack that was read is sealed in the index on disk, so that the next start does not read it', async () => {
+  await using scene = await openScene()
+  await scene.place(A, packOf([1, 2]))
+  await scene.recover()
+  expect([...scene.index.packs()].map(({ name, sealed, length }) => [name, sealed, length])).toEqual([[A, true, packOf([1, 2]).length]])
+  expect([scene.index.waiting().length, scene.index.sliceCount]).toEqual([0, 2])
+  expect(await scene.recover()).toMatchObject({ packsRead: 0 })
+})
+
+test('rows of quarantined records are dropped, also those of a pack that is not read', async () => {
+  const [, second, third] = rowsOf([1, 2, 3])
+  for (const isKnown of [true, false]) {
+    await using scene = await openScene([second, third].flatMap((row) => row ?? []))
+    await scene.place(A, packOf([1, 2, 3]))
+    if (isKnown) await scene.know(A, [1, 2, 3], packOf([1, 2, 3]).length)
+    await scene.recover()
+    expect([1, 2, 3].map((n) => scene.index.find(digestOf(n))?.offset)).toEqual([16, undefined, undefined])
+  }
+})
+
+test('files that are no packs, or not in the folder of their name, are left alone', async () => {
+  await using scene = await openScene()
+  await scene.placeOther('README')
+  await scene.placeOther('other', `${A}.pack`)
+  await scene.placeOther('aa', `${A}.pack.tmp`)
+  expect(await scene.recover()).toMatchObject({ packsRead: 0, faults: [], packsMissing: [] })
+})
+
+test.each([1, 63, 64, 163])('a torn tail of %i bytes is cut', async (bytes) => {
+  await using scene = await openScene()
+  await scene.place(A, Buffer.concat([packOf([1], false), packOf([2], false).subarray(16, 16 + bytes)]))
+  expect(await scene.recover()).toMatchObject({ tornBytes: bytes, slicesFound: 1, faults: [], unsealed: { length: 180 } })
+  expect(Bun.file(scene.pathOf(A)).size).toBe(180)
+})
+
+test('packs that were left out are read and sealed once they can be, and others stay left out', async () => {
+  await using scene = await openScene(rowsOf([1, 2]).slice(1))
+  await scene.place(A, packOf([1, 2], false))
+  await scene.place(B, packOf([3]))
+  scene.broken.add(scene.pathOf(B))
+  const { leftOut, abandoned } = await scene.retry([A, B, `aa${'c'.repeat(30)}`])
+  expect([[...leftOut], abandoned]).toEqual([[B], []])
+  expect([...scene.index.packs()].map(({ name, sealed }) => [name, sealed])).toEqual([[A, true]])
+  expect([1, 2, 3].map((n) => scene.index.find(digestOf(n))?.offset)).toEqual([16, undefined, undefined])
+  expect(scene.index.waiting()).toHaveLength(0)
+  scene.broken.clear()
+  expect([...(await scene.retry([B])).leftOut]).toEqual([])
+  expect(scene.index.find(digestOf(3))?.offset).toBe(16)
 })

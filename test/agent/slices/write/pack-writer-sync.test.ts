@@ -144,7 +144,7 @@ test('the index is written when a pack is sealed, and when abandoned packs are',
 test('nothing is appended while the index cannot take more rows', async () => {
   await using scene = await openScene()
   await scene.writer.append(...record(1))
-  // The bound itself has tests with the index; so many rows would take seconds here.
+  // So many rows would take seconds here.
   Object.defineProperty(scene.index, 'isOverfull', { value: true })
   await expect(scene.writer.append(...record(2))).rejects.toMatchObject({
     cause: { message: 'the index database cannot be written, and too many of its rows wait in memory' },
