@@ -12,7 +12,7 @@ import { convertedFileName, formatDisposition, imageContentType } from '../conte
 import { openPacedStream } from '../content/paced-stream.ts'
 import { parseRange } from '../content/ranges.ts'
 import type { RouteContext } from '../route.ts'
-import type { ContentDeps } from './content.ts'
+import type { ContentDeps } from '../content/open-content.ts'
 
 /** Longest piece of zeros that is sent at once. */
 const ZERO_PIECE_BYTES = 1024 * 1024

@@ -20,7 +20,7 @@ import type { Route, RouteContext } from '../route.ts'
 import type { TransferGate } from '../content/transfer-gate.ts'
 import { isSeen, visibleExport } from '../visible/visible-export.ts'
 import type { ExportLookup } from '../visible/visible-export.ts'
-import { servedImage } from './content.ts'
+import { servedImage } from '../content/open-content.ts'
 
 export interface ExportRoutesDeps extends ExportLookup {
   readonly exports: Exports

@@ -27,16 +27,16 @@ function outcomeOf(actor: Actor, access: RouteAccess): string {
 describe('a role', () => {
   const yes = 'yes'
   const no = 'forbidden'
-  test.each<[role: Role, viewer: string, uploader: string, operator: string, admin: string]>([
-    ['viewer', yes, no, no, no],
-    ['uploader', yes, yes, no, no],
-    ['operator', yes, yes, yes, no],
-    ['admin', yes, yes, yes, yes],
-  ])('%s may call routes for viewers: %s, uploaders: %s, operators: %s, admins: %s', (role, ...expected) => {
+  test.each<[role: Role, outcomes: readonly string[]]>([
+    ['viewer', [yes, no, no, no]],
+    ['uploader', [yes, yes, no, no]],
+    ['operator', [yes, yes, yes, no]],
+    ['admin', [yes, yes, yes, yes]],
+  ])('%s may call routes for viewers, uploaders, operators and admins: %j', (role, outcomes) => {
     for (const [i, needed] of (['viewer', 'uploader', 'operator', 'admin'] as const).entries()) {
-      expect(outcomeOf({ name: 'a', role }, needed)).toBe(expected[i] ?? '')
-      expect(outcomeOf({ name: 'a', role }, { role: needed, link: 'download' })).toBe(expected[i] ?? '')
-      expect(outcomeOf({ name: 'a', role }, { role: needed, cookie: 'c' })).toBe(expected[i] ?? '')
+      expect(outcomeOf({ name: 'a', role }, needed)).toBe(outcomes[i] ?? '')
+      expect(outcomeOf({ name: 'a', role }, { role: needed, link: 'download' })).toBe(outcomes[i] ?? '')
+      expect(outcomeOf({ name: 'a', role }, { role: needed, cookie: 'c' })).toBe(outcomes[i] ?? '')
     }
     expect(outcomeOf({ name: 'a', role }, 'public')).toBe(yes)
   })

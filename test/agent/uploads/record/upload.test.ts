@@ -90,7 +90,7 @@ describe('an upload', () => {
   })
 
   test('becomes an image with its source; a part becomes none', () => {
-    const draft = { name: 'web' }
+    const draft = { name: 'web', description: '' }
     const file = uploadFile({ id: 'upl_1', imageId: 'img_1', draft, filename: 'web.img', device: 'laptop', mayBeInstallation: false })
     const source = { kind: 'upload', url: null, filename: 'web.img', device: 'laptop', uploadId: 'upl_1', storeId: null } as const
     expect(newImageOf(file)).toEqual({ id: 'img_1', draft, source, mayBeInstallation: false })
