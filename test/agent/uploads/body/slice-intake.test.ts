@@ -157,6 +157,28 @@ describe('a body of slices', () => {
     expect(slots.held).toBe(0)
   })
 
+  test('releases its slot only after what it did not commit was released and its files were closed', async () => {
+    const closing = Promise.withResolvers<void>()
+    let disposed = 0
+    const { intake, slots, committed } = createScene({
+      receiver: (real) => ({
+        async [Symbol.asyncDispose]() {
+          disposed++
+          await closing.promise
+          await real[Symbol.asyncDispose]()
+        },
+      }),
+    })
+    await intake.write(many(3))
+    let isClosed = false
+    const closed = intake.close().then(() => (isClosed = true))
+    await settle()
+    expect([disposed, slots.held, isClosed]).toEqual([1, 1, false])
+    closing.resolve()
+    await closed
+    expect([disposed, slots.held, committed]).toEqual([1, 0, []])
+  })
+
   test('is given no slot, and none of it is taken, when its wait for one was ended', async () => {
     const clock = createManualClock()
     const slots = createIngestSlots(1, clock.monotonicMs)

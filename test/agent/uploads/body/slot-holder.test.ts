@@ -23,11 +23,15 @@ async function createScene() {
   let readingSinceMs: number | undefined
   let received = 0
   const log: string[] = []
+  let parked: PromiseWithResolvers<void> | undefined
   const holder = new SlotHolder({
     clock,
     ingestSlots: slots,
     steps: createBodySteps((error) => log.push(String(error))),
-    park: async () => void log.push('park'),
+    park: async () => {
+      log.push('park')
+      await parked?.promise
+    },
     received: () => received,
     flowingBytesMin: MIB,
     quietMs: () => (readingSinceMs === undefined ? 0 : manual.monotonicMs() - readingSinceMs),
@@ -44,6 +48,8 @@ async function createScene() {
     get sleeps() {
       return sleeps
     },
+    /** Parks take until the returned promise is resolved. */
+    holdParks: () => (parked = Promise.withResolvers<void>()),
     /** The body waits for a piece from now on. */
     wait: () => {
       readingSinceMs = manual.monotonicMs()
@@ -123,5 +129,39 @@ describe('an ingest slot', () => {
     scene.write(1)
     await scene.next
     expect(scene.log).toContain('park')
+  })
+
+  test('is released once everything that needs it was committed and closed, for which the body waits', async () => {
+    const scene = await createScene()
+    const parking = scene.holdParks()
+    expect(scene.holder.parking).toBeUndefined()
+    scene.wait()
+    scene.clock.advance(5)
+    await settle()
+    expect([scene.log, scene.slots.waiting, scene.holder.hasSlot]).toEqual([['park'], 1, true])
+    // Neither ticks nor further pieces park it twice, however long it takes.
+    scene.clock.advance(6000)
+    expect(scene.holder.tick()).toBe(true)
+    scene.holder.startPiece()
+    let isSettled = false
+    const settled = scene.holder.settled().then(() => (isSettled = true))
+    await settle()
+    expect([isSettled, scene.log, scene.slots.waiting]).toEqual([false, ['park'], 1])
+    parking.resolve()
+    await settled
+    expect([scene.holder.parking, scene.holder.hasSlot, scene.slots.waiting, scene.log]).toEqual([undefined, false, 0, ['park']])
+  })
+
+  test('that nobody waits for stays with a silent body', async () => {
+    const scene = await createScene()
+    const other = await Promise.race([scene.next, Promise.resolve(undefined)])
+    expect(other).toBeUndefined()
+    scene.holder.release()
+    ;(await scene.next)[Symbol.dispose]()
+    await scene.holder.acquire()
+    scene.wait()
+    scene.clock.advance(1000)
+    await settle()
+    expect([scene.sleeps, scene.log, scene.holder.hasSlot]).toEqual([0, [], true])
   })
 })
