@@ -27,7 +27,6 @@ export async function readRefcountTable(probe: ImageProbe, header: Qcow2Header):
     for (let i = 0; i < count; i++) {
       const low = view.getUint32(i * 8 + 4)
       const offset = view.getUint32(i * 8) * TWO_TO_32 + low
-      if (offset === 0) continue
       if ((low & RESERVED_LOW) !== 0) return 'an entry of its refcount table has reserved bits'
       if (offset % clusterSize !== 0) return 'a refcount block is not at the start of a cluster'
       if (offset + clusterSize > probe.length) return 'a refcount block is beyond the end of the file'
@@ -54,14 +53,15 @@ export async function checkRefcounts(probe: ImageProbe, header: Qcow2Header, tab
   const { clusterSize, refcountBits } = header
   const clustersPerBlock = (clusterSize * 8) / refcountBits
   const [first, end] = map.range()
-  for (let start = Math.floor(first / clustersPerBlock) * clustersPerBlock; start < end; start += clustersPerBlock) {
+  // A window begins with a block: both have a power of 2 of clusters, and no block has more than a window.
+  for (let start = first; start < end; start += clustersPerBlock) {
     const to = Math.min(end, start + clustersPerBlock)
     await probe.spend()
-    if (!map.isAnyUsed(Math.max(first, start), Math.ceil(to / 8) * 8)) continue
+    if (!map.isAnyUsed(start, Math.ceil(to / 8) * 8)) continue
     const block = table[start / clustersPerBlock] ?? 0
     if (block === 0) return UNCOUNTED
     const bytes = await probe.readAt(block * clusterSize, clusterSize)
-    for (let from = Math.max(first, start); from < to; from += STEP) {
+    for (let from = start; from < to; from += STEP) {
       const stepEnd = Math.min(to, from + STEP)
       for (let cluster = from; cluster < stepEnd; cluster++) if (map.isUsed(cluster) && !isCounted(bytes, cluster - start, refcountBits)) return UNCOUNTED
       await probe.spend()

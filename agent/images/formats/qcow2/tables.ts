@@ -48,7 +48,6 @@ export async function readL1(probe: ImageProbe, header: Qcow2Header): Promise<L1
       // Not as an array: a table has four million entries.
       const high = view.getInt32(i * 8)
       const low = view.getInt32(i * 8 + 4)
-      if (high === 0 && low === 0) continue
       if ((high & RESERVED_HIGH_L1) !== 0 || (low & RESERVED_LOW_L1) !== 0) return 'an entry of its L1 table has reserved bits'
       const offset = (high & OFFSET_HIGH_MASK) * TWO_TO_32 + ((low & OFFSET_LOW_MASK) >>> 0)
       if (offset === 0) continue
@@ -86,7 +85,7 @@ export async function walkL2(probe: ImageProbe, header: Qcow2Header, { l1, order
   for (let first = 0; first < clusters; first += ORDERED_CLUSTERS) {
     const marked = await markTables({ probe, l1, order, first })
     if (!marked) return TWICE
-    for (let byte = marked.first >>> 3; byte <= marked.last >>> 3; byte++) {
+    for (let byte = marked.first >> 3; byte <= marked.last >> 3; byte++) {
       if ((byte & 0xffff) === 0) await probe.spend()
       const bits = order[byte] ?? 0
       for (let bit = 0; bits >>> bit !== 0; bit++) {
@@ -128,6 +127,7 @@ interface Marking {
 /** Sets the bits of all L2 tables in one part of the file. Returns the first and the last of them; undefined if two entries name the same table. */
 async function markTables({ probe, l1, order, first }: Marking): Promise<{ readonly first: number; readonly last: number } | undefined> {
   order.fill(0)
+  // Without a table, the last is before the first.
   const marked = { first: order.byteLength * 8, last: -1 }
   for (let i = 0; i < l1.length; i++) {
     if ((i & 0xffff) === 0) await probe.spend()
@@ -140,8 +140,7 @@ async function markTables({ probe, l1, order, first }: Marking): Promise<{ reado
     marked.last = Math.max(marked.last, index)
     order[index >>> 3] = bits | (1 << (index & 7))
   }
-  // Without a table there is nothing between the first and the last.
-  return marked.last < 0 ? { first: 8, last: 0 } : marked
+  return marked
 }
 
 interface Visit {

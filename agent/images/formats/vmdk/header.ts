@@ -54,7 +54,7 @@ export interface VmdkHeader {
 export function parseHeader(sector: Uint8Array): { readonly header: VmdkHeader; readonly faults: string[] } {
   const bytes = new Uint8Array(sector.subarray(0, VMDK_HEADER_BYTES))
   const view = viewOf(bytes)
-  const sectors = (at: number): number => Number(view.getBigUint64(at, true) > BigInt(SECTORS_MAX) ? SECTORS_MAX : view.getBigUint64(at, true))
+  const sectors = (at: number): number => Math.min(SECTORS_MAX, Number(view.getBigUint64(at, true)))
   const flags = view.getUint32(8, true)
   const version = view.getUint32(4, true)
   const compression = view.getUint16(77, true)
@@ -118,6 +118,6 @@ export async function readFooter(probe: ImageProbe, header: VmdkHeader): Promise
 function isSameButDirectory(header: Uint8Array, footer: Uint8Array): boolean {
   const fieldsEnd = 79
   const isDirectory = (at: number): boolean => at >= 48 && at < DIRECTORY_AT + 8
-  for (let at = 0; at < fieldsEnd; at++) if (!isDirectory(at) && header[at] !== footer[at]) return false
+  for (let at = MAGIC.length; at < fieldsEnd; at++) if (!isDirectory(at) && header[at] !== footer[at]) return false
   return true
 }

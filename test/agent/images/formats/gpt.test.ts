@@ -32,12 +32,19 @@ interface Disk {
   readonly backupOther?: number
   /** Length of the file; the rest of the disk is missing. */
   readonly cutTo?: number
+  /** Where the first header says that it is. */
+  readonly own?: number
+  /** The reserved byte after the checksum. */
+  readonly reserved?: number
+  /** Bytes that change after the checksums are written. */
+  readonly damaged?: readonly number[]
 }
 
 /** Reads the GPT of a disk. Checksums are right. */
 async function read(disk: Disk) {
   const { partitions = [], sectorBytes = 512, headerBytes = 92, count = 128, entryBytes = 128, entriesAt = 2 } = disk
   const { backupAt = LENGTH / sectorBytes - 1, lastUsable = backupAt - 1, backupOther = 1, cutTo = LENGTH } = disk
+  const { own: ownSector = 1, reserved = 0, damaged = [] } = disk
   const bytes = new Uint8Array(LENGTH)
   const view = new DataView(bytes.buffer)
   for (const [i, { type, last = 100, attributes = 0n }] of partitions.entries()) {
@@ -47,10 +54,11 @@ async function read(disk: Disk) {
     view.setBigUint64(at + 48, attributes, true)
   }
   const entries = bytes.slice(entriesAt * sectorBytes, entriesAt * sectorBytes + Math.min(count * entryBytes, 2 * MIB))
-  const writeHeader = (own: number, other: number): void => {
-    const at = own * sectorBytes
+  const writeHeader = (place: number, other: number, own = place): void => {
+    const at = place * sectorBytes
     bytes.set(Buffer.from('EFI PART'), at)
     view.setUint32(at + 12, headerBytes, true)
+    view.setUint8(at + 20, reserved)
     view.setBigUint64(at + 24, BigInt(own), true)
     view.setBigUint64(at + 32, BigInt(other), true)
     view.setBigUint64(at + 48, BigInt(lastUsable), true)
@@ -60,8 +68,9 @@ async function read(disk: Disk) {
     view.setUint32(at + 88, Bun.hash.crc32(entries), true)
     view.setUint32(at + 16, Bun.hash.crc32(bytes.slice(at, at + headerBytes)), true)
   }
-  writeHeader(1, backupAt)
+  writeHeader(1, backupAt, ownSector)
   writeHeader(backupAt, backupOther)
+  for (const at of damaged) bytes[at] = (bytes[at] ?? 0) ^ 1
   const file = bytes.subarray(0, cutTo)
   const image = {
     length: file.byteLength,
@@ -87,6 +96,8 @@ describe('what the header may say', () => {
     ['entries of 4096 bytes', { count: 256, entryBytes: 4096 }],
     ['entries up to the last byte of the file', { backupAt: 4000, entriesAt: 8192 - 32 }],
     ['one usable sector before the backup', { lastUsable: 8190 }],
+    ['no usable sector', { lastUsable: 0 }],
+    ['a reserved byte after its checksum', { reserved: 1 }],
   ])('%s', async (_what, disk) => {
     expect(await read(disk)).toEqual({ sectorBytes: 512, isBootable: false, faults: [] })
   })
@@ -104,6 +115,11 @@ describe('what the header may say', () => {
     ['usable sectors after the end', { lastUsable: 8192 }, 'it is cut off: its GPT describes 4194816 bytes, but the file has 4194304'],
     ['a file without its last byte', { cutTo: LENGTH - 1 }, 'it is cut off: its GPT describes 4194304 bytes, but the file has 4194303'],
     ['a file that ends with its header', { cutTo: 512 + 92 }, 'it is cut off: its GPT describes 4194304 bytes, but the file has 604'],
+    ['a damaged header', { damaged: [512 + 60] }, 'its GPT header does not match its checksum'],
+    ['a header that is elsewhere', { own: 5 }, 'its GPT header says that it is in sector 5 instead of sector 1'],
+    ['damaged entries', { damaged: [1024 + 127 * 128] }, 'its GPT entries do not match their checksum'],
+    ['a damaged backup', { damaged: [8191 * 512 + 60] }, 'the backup of its GPT header does not match its checksum'],
+    ['no backup', { damaged: [8191 * 512] }, 'the backup of its GPT header is missing'],
     ['a file that ends inside its header', { cutTo: 512 + 91 }, 'its GPT header is missing'],
   ])('%s is refused', async (_what, disk, fault) => {
     expect(await read(disk)).toEqual({ sectorBytes: 512, isBootable: false, faults: [fault] })

@@ -3,6 +3,7 @@
 import { expect, test } from 'bun:test'
 import { readFile } from 'node:fs/promises'
 import { formatLine, openSnapshotWriter, readSnapshotFile } from '../../../../agent/images/snapshot/snapshot-file.ts'
+import type { SnapshotPlace } from '../../../../agent/images/snapshot/snapshot-file.ts'
 import { createOrderedDisk } from '../../../support/machine/ordered-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
@@ -60,4 +61,57 @@ test('a snapshot is read up to a line that is too long for one', async () => {
   expect(await idsOf(line('a', 100).replace('x', 'y'), line('b', 100))).toEqual(['b'])
   expect(await Array.fromAsync(readSnapshotFile({ disk, path, key: 'other' }))).toEqual([])
   expect(await Array.fromAsync(readSnapshotFile({ disk, path: folder.file('none'), key: 'k' }))).toEqual([])
+})
+
+test('a line may have 8 MiB in front of its end, and not one byte more', async () => {
+  // A title of 1 MiB fills the first piece, so that the next eight have 8 MiB of the line when the limit is checked.
+  await using folder = await createTemporaryFolder()
+  const disk = createOrderedDisk()
+  const MIB = 1024 * 1024
+  const place = (keyLength: number): SnapshotPlace => ({ disk, path: folder.file('snapshot'), key: 'k'.repeat(keyLength) })
+  const line = formatLine({ id: 'a', identity: [1], value: 'x'.repeat(8 * MIB) })
+  const idsOf = async (at: SnapshotPlace): Promise<string[]> => {
+    {
+      await using writer = await openSnapshotWriter(at)
+      await writer.add(line)
+      await writer.finish()
+    }
+    const blocks = await Array.fromAsync(readSnapshotFile(at))
+    return blocks.flat().map(({ id }) => id)
+  }
+  // The title has 29 bytes before its key, and a line feed.
+  expect(await idsOf(place(MIB - 30))).toEqual(['a'])
+  expect(await idsOf(place(MIB - 31))).toEqual([])
+})
+
+test('entries come back as they were, in blocks of about a megabyte, with the lines for the next snapshot', async () => {
+  await using folder = await createTemporaryFolder()
+  const disk = createOrderedDisk()
+  const at: SnapshotPlace = { disk, path: folder.file('snapshot'), key: 'k' }
+  const lines = Array.from({ length: 40 }, (_, i) => formatLine({ id: `img_${i}`, identity: [i, 7], value: { text: 'ü'.repeat(50_000) } }))
+  {
+    await using writer = await openSnapshotWriter(at)
+    // Several callers may add at a time.
+    await Promise.all(lines.map((line) => writer.add(line)))
+    await writer.finish()
+  }
+  const blocks = await Array.fromAsync(readSnapshotFile(at))
+  expect(blocks.map(({ length }) => length)).toEqual([10, 10, 11, 9])
+  expect(blocks.flat().map((line) => line.text())).toEqual(lines)
+  const [first] = blocks.flat()
+  expect([first?.id, first?.identity, first?.value]).toEqual(['img_0', [0, 7], { text: 'ü'.repeat(50_000) }])
+  expect(lines[0]).toMatch(/^[0-9a-f]{16} \["img_0",\[0,7\],\{"text":"ü+"\}\]\n$/)
+})
+
+test('a snapshot is written about a megabyte at a time', async () => {
+  await using folder = await createTemporaryFolder()
+  const disk = createOrderedDisk()
+  await using writer = await openSnapshotWriter({ disk, path: folder.file('snapshot'), key: 'k' })
+  expect(disk.take()).toEqual(['remove snapshot.tmp'])
+  await writer.add('x'.repeat(1_048_575))
+  expect(disk.take()).toEqual([])
+  await writer.add('x')
+  expect(disk.take()).toEqual(['write snapshot.tmp'])
+  await writer.add('x'.repeat(1_048_575))
+  expect(disk.take()).toEqual([])
 })

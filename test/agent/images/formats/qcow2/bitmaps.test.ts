@@ -5,6 +5,7 @@ import { claimBitmaps } from '../../../../../agent/images/formats/qcow2/bitmaps.
 import { createClusterMap } from '../../../../../agent/images/formats/qcow2/cluster-map.ts'
 import type { Qcow2Header } from '../../../../../agent/images/formats/qcow2/header.ts'
 import { createProbe } from '../../../../../agent/images/formats/probe.ts'
+import { probeOf } from '../../../../support/images/probed.ts'
 import { createManualClock } from '../../../../support/memory/manual-clock.ts'
 
 const CLUSTER = 65_536
@@ -63,8 +64,32 @@ test('a table that is longer than one read is read to its end', async () => {
   // 2,100,000 bytes of table: clusters 2 to 34.
   const size = 262_500
   const last = 2 * CLUSTER + (size - 1) * 8
-  const { refusal, used } = await claim([{ size }], [[last, 60 * CLUSTER]])
+  // What follows it in its last cluster is no part of it.
+  const after = [1, 2, 3].map((i) => [last + i * 8, 3] as const)
+  const { refusal, used } = await claim([{ size }], [[last, 60 * CLUSTER], ...after])
   expect([refusal, used.length, used.at(-1)]).toEqual([undefined, 35, 60])
+})
+
+test('a table and a bitmap may be beyond 4 GiB, and a walk ends at any of its pauses', async () => {
+  const far = 2 ** 32
+  const entry = new DataView(new ArrayBuffer(32))
+  entry.setBigUint64(0, BigInt(far + CLUSTER))
+  entry.setUint32(8, 1)
+  entry.setUint16(18, 1)
+  const table = new DataView(new ArrayBuffer(8))
+  table.setBigUint64(0, BigInt(far + 3 * CLUSTER))
+  const probe = probeOf(far + 4 * CLUSTER, [CLUSTER, new Uint8Array(entry.buffer)], [far + CLUSTER, new Uint8Array(table.buffer)])
+  const claimFar = async (stopAt = -1): Promise<readonly [string | undefined, readonly boolean[], number]> => {
+    const map = createClusterMap(65_540)
+    if (!map) throw new Error('no map')
+    let pauses = 0
+    const spend = (): Promise<void> | undefined => (++pauses === stopAt ? Promise.reject(new Error('stop')) : undefined)
+    const claiming = { probe: { ...probe, spend }, header: { clusterSize: CLUSTER } as Qcow2Header, map }
+    const refusal = await claimBitmaps(claiming, { count: 1, offset: CLUSTER, bytes: 32 })
+    return [refusal, [1, 65_536, 65_537, 65_538, 65_539].map((cluster) => map.isUsed(cluster)), pauses]
+  }
+  expect(await claimFar()).toEqual([undefined, [true, false, true, false, true], 2])
+  for (const stopAt of [1, 2]) await expect(claimFar(stopAt)).rejects.toThrow('stop')
 })
 
 /** The last cluster of the file, in two tables. */

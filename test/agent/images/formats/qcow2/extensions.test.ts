@@ -141,6 +141,11 @@ test.each([HEADER + 7, HEADER + 8, HEADER + 23])('a file of %p bytes, whose exte
   expect(walk([[UNKNOWN, 16]], { there }).refusals).toEqual([CUT_OFF])
 })
 
+test('a file that ends with its last extension is whole, and the content of one that is cut off is not used', () => {
+  expect(walk([], { there: HEADER + 8 })).toEqual({ bitmaps: null, refusals: [] })
+  expect(walk([[DATA_FILE, 16]], { there: HEADER + 12 }).refusals).toEqual([CUT_OFF])
+})
+
 test('extensions that pass the 64 KiB that are read are too long', () => {
   const tooLong = { bitmaps: null, refusals: ['its header extensions are too long'] }
   expect(walk([[UNKNOWN, CLUSTER - HEADER - 8]], { end: 2 * CLUSTER })).toEqual(tooLong)

@@ -63,6 +63,12 @@ test('a header says where the tables are', () => {
   })
   const other = parseHeader(sectorOf({ flags: STREAM | REDUNDANT | ZEROED, compression: 1, directoryAt: IN_FOOTER })).header
   expect([other.redundantSector, other.hasZeroedGrains, other.isCompressed, other.directorySector]).toEqual([21, true, true, null])
+  const flagged = (flags: number) => parseHeader(sectorOf({ flags })).header
+  expect([flagged(LINES | REDUNDANT).redundantSector, flagged(LINES | REDUNDANT).hasZeroedGrains]).toEqual([21, false])
+  expect([flagged(LINES | ZEROED).redundantSector, flagged(LINES | ZEROED).hasZeroedGrains]).toEqual([null, true])
+  expect(parseHeader(sectorOf({ capacity: 1n })).header.capacity).toBe(1)
+  // What follows the header is no part of it.
+  expect(parseHeader(new Uint8Array(4096).fill(7)).header.bytes.byteLength).toBe(512)
   // A number beyond all bounds is the largest one.
   const far = parseHeader(sectorOf({ descriptorAt: 2n ** 44n, descriptorSectors: 2n ** 44n + 1n, directoryAt: IN_FOOTER - 1n })).header
   expect([far.descriptorSector, far.descriptorSectors, far.directorySector]).toEqual([2 ** 44, 2 ** 44, 2 ** 44])
@@ -140,6 +146,8 @@ describe('a footer', () => {
   test('names the grain directory, and may name another redundant one', async () => {
     expect(await read()).toEqual({ directorySector: 77 })
     expect(await read({ copy: { ...IN_STREAM, directoryAt: 77n, redundantAt: 5n } })).toEqual({ directorySector: 77 })
+    // The fields end with the compression.
+    expect(await read({ change: (view) => view.setUint8(SECTOR + 79, 1) })).toEqual({ directorySector: 77 })
   })
 
   const CUT_OFF = 'its footer is cut off, so it cannot be checked'
@@ -158,6 +166,8 @@ describe('a footer', () => {
     ['with an end that has a value', { change: (view) => view.setUint8(2 * SECTOR, 1) }, NO_END],
     ['that names another footer', { copy: IN_STREAM }, 'its footer names another footer'],
     ['of another capacity', { copy: { ...IN_STREAM, directoryAt: 77n, capacity: 2049n } }, 'its footer contradicts its header'],
+    ['of another length of metadata', { change: (view) => view.setUint8(SECTOR + 64, 1) }, 'its footer contradicts its header'],
+    ['of another version', { copy: { ...IN_STREAM, directoryAt: 77n, version: 2 } }, 'its footer contradicts its header'],
     ['of other tables', { copy: { ...IN_STREAM, directoryAt: 77n, entries: 511 } }, 'its footer contradicts its header'],
     ['of another compression', { copy: { ...IN_STREAM, directoryAt: 77n, compression: 257 } }, 'its footer contradicts its header'],
   ])('%s is refused', async (_what, footer, fault) => {
