@@ -294,6 +294,7 @@ describe('the notice', () => {
     expect(text({ messages: 3, edits: 2, oldestMs: 0, dropped: 1 })).toBe(
       '▲ 3 messages and 2 edits for this channel are late by up to 1 h: Slack did not take them before. 1 more was dropped: at most 5000 wait, for at most 24 h. See store health and event list.',
     )
+    expect(text({ messages: 0, edits: 1, oldestMs: 0, dropped: 0 })).toBe('▲ 1 edit for this channel is late by up to 1 h: Slack did not take them before.')
     expect(text({ messages: 0, edits: 0, oldestMs: null, dropped: 7 })).toBe(
       '▲ 7 more were dropped: at most 5000 wait, for at most 24 h. See store health and event list.',
     )
