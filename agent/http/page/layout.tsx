@@ -35,7 +35,7 @@ export function pageAnswer(page: Html, status = 200): Response {
   if (page instanceof Promise) throw new Error('a part of the page is asynchronous')
   // A text by its type: hono renders it where it becomes part of another text.
   const text: string = page
-  return new Response(`${text}`, { status, headers: PAGE_HEADERS })
+  return new Response(text, { status, headers: PAGE_HEADERS })
 }
 
 export interface PageFrame {

@@ -85,7 +85,7 @@ export function policyFields(policy: Policy, runs: readonly PolicyRun[], nowMs: 
 
 function runFields(run: PolicyRun): Field[] {
   const tone: Tone = run.endedMs === null ? 'plain' : run.outcome === 'succeeded' ? 'good' : 'bad'
-  const result = run.endedMs === null ? `${plural(run.copies.length, 'image')} being copied` : asSentence(run.result)
+  const result = run.endedMs === null ? `${plural(run.copies.length, 'copy of an image', 'copies of images')} being made` : asSentence(run.result)
   const next = run.action === '' ? '' : ` ${run.action}`
   return [{ label: `Run of ${formatAt(run.startedMs)}`, value: `${result}${next}`, tone }]
 }
@@ -103,12 +103,12 @@ export function planRows(plan: PolicyPlan): Row[] {
   return rows.slice(0, PLAN_ROWS_MAX)
 }
 
-/** `Now: 2 images to copy, 1 finding.` */
+/** `It is about 3 images now: 2 copies of images to make, up to 4 GB, 1 finding.` */
 export function planWords({ copies, removals, findings, moreFindings, images }: PolicyPlan): string {
   const bytes = copies.reduce((sum, copy) => sum + copy.bytes, 0)
   const parts = [
-    copies.length === 0 ? 'nothing to copy' : `${plural(copies.length, 'image')} to copy, up to ${formatBytes(bytes)}`,
-    ...(removals.length === 0 ? [] : [`${plural(removals.length, 'image')} to remove`]),
+    copies.length === 0 ? 'nothing to copy' : `${plural(copies.length, 'copy of an image', 'copies of images')} to make, up to ${formatBytes(bytes)}`,
+    ...(removals.length === 0 ? [] : [`${plural(removals.length, 'copy of an image', 'copies of images')} to remove`]),
     ...(findings.length === 0 ? [] : [plural(findings.length + moreFindings, 'finding')]),
   ]
   return `It is about ${plural(images, 'image')} now: ${parts.join(', ')}.`

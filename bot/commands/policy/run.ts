@@ -67,7 +67,7 @@ function confirmRemovals(context: CommandContext, input: Pick<CommandInput, 'con
   return gate(context, input, {
     title: `Run ${policy.name} and remove copies`,
     names: [policy.name],
-    question: `${plural(plan.removals.length, 'image')} would be removed: ${named.join('; ')}${more}. ${plural(plan.copies.length, 'image')} would be copied.`,
+    question: `${plural(plan.removals.length, 'copy of an image', 'copies of images')} would be removed: ${named.join('; ')}${more}. ${plural(plan.copies.length, 'copy of an image', 'copies of images')} would be made.`,
     essence: [
       ...plan.removals.map(({ key, store, keepers }) => `${store} ${key}, kept in ${keepers.map((keeper) => keeper.store).join(', ')}`),
       ...plan.copies.map(({ key, target }) => `${key} to ${target}`),
@@ -77,7 +77,10 @@ function confirmRemovals(context: CommandContext, input: Pick<CommandInput, 'con
         label: 'Removed',
         value: `${plural(plan.removals.length, 'copy', 'copies')} in ${plural(new Set(plan.removals.map(({ store }) => store)).size, 'store')}`,
       },
-      { label: 'Copied', value: `${plural(plan.copies.length, 'image')}, at most ${formatBytes(plan.copies.reduce((sum, { bytes }) => sum + bytes, 0))}` },
+      {
+        label: 'Copied',
+        value: `${plural(plan.copies.length, 'copy of an image', 'copies of images')}, at most ${formatBytes(plan.copies.reduce((sum, { bytes }) => sum + bytes, 0))}`,
+      },
       {
         label: 'Duration',
         value: `about ${formatDuration(Math.max(1000, plan.removals.length * REMOVAL_MS))} for the removals; policy show tells how the copies go`,

@@ -89,8 +89,8 @@ function outcomeOf(run: PolicyRun, failures: readonly CopyFailure[]): RunEnd {
   const [failure] = failures
   const [finding] = unmet
   const parts = [
-    copied > 0 ? `${plural(copied, 'image')} copied` : '',
-    run.removed > 0 ? `${plural(run.removed, 'image')} removed` : '',
+    copied > 0 ? `${plural(copied, 'copy of an image', 'copies of images')} made` : '',
+    run.removed > 0 ? `${plural(run.removed, 'copy of an image', 'copies of images')} removed` : '',
     failure ? `${failures.length} not: ${failure.name} in ${failure.target}: ${failure.reason}` : '',
     finding ? `not met: ${finding.text}${unmet.length > 1 ? ` ${unmet.length - 1} more findings.` : ''}` : '',
   ].filter((part) => part !== '')

@@ -20,3 +20,11 @@ export function openSamples(registered: ReadonlySet<string> = new Set()) {
     database.query<{ n: number }, []>(`SELECT count(*) AS n FROM ${table}`).get()?.n ?? 0
   return { database, count, samples: createSamples(database, (storeId) => registered.has(storeId)), [Symbol.dispose]: () => database.close() }
 }
+
+/** Stores whose minutes a process records that is killed. */
+export const SAMPLED_STORES = ['a', 'b', 'c'] as const
+
+/** What a store uses in a minute. */
+export function usedAt(store: string, minute: number): number {
+  return store.charCodeAt(0) * 1000 + ((minute * 37) % 101)
+}

@@ -80,7 +80,7 @@ test('a bot that is killed before it ordered anything makes up for all missed ti
   await until('the run has ended', () => runs()[0]?.endedMs)
   bot.kill('SIGTERM')
   expect(await bot.exited).toBe(0)
-  expect(runs()).toMatchObject([{ outcome: 'succeeded', result: '1 image copied' }])
+  expect(runs()).toMatchObject([{ outcome: 'succeeded', result: '1 copy of an image made' }])
   expect(await syncs()).toBe(1)
   expect((await edge.client.images.list()).items.map(({ name }) => name)).toEqual(['first'])
 })
@@ -100,7 +100,7 @@ test('a bot that is killed after it ordered a copy follows the same task to its 
   using home2 = openTestBot(home.path)
   const ends = home2.audit.list({ target: 'mirror', limit: 20 }).filter(({ surface }) => surface === 'service')
   expect(ends.map(({ command, outcome, detail }) => [command, outcome, detail])).toEqual([
-    ['policy run mirror', 'done', '1 image copied'],
-    ['policy run mirror', 'done', '1 image copied'],
+    ['policy run mirror', 'done', '1 copy of an image made'],
+    ['policy run mirror', 'done', '1 copy of an image made'],
   ])
 })

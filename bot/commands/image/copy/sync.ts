@@ -117,7 +117,7 @@ function askForCopies(
     title,
     names,
     aliases: only && copies.length === 1 ? [only.image.id] : [],
-    question: `${plural(copies.length, 'image')} would be copied.${full.map(({ target }) => ` It may not fit into ${target.name}.`).join('')}`,
+    question: `${plural(copies.length, 'copy of an image', 'copies of images')} would be made.${full.map(({ target }) => ` It may not fit into ${target.name}.`).join('')}`,
     essence: copies.map(({ image, target }) => `${image.id} ${image.manifestDigest ?? ''} ${target.name}`),
     promises,
     checklist: [],

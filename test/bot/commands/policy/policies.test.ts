@@ -70,10 +70,10 @@ test('add shows the plan and copies nothing; run copies; a second run has nothin
   expect([await namesIn('edge-a'), await namesIn('edge-b')]).toEqual([['debian'], ['debian']])
 
   const list = await runJson(bot, 'policy', 'list')
-  expect(list.value['items']).toMatchObject([{ name: 'two', state: 'waiting', lastRun: { outcome: 'succeeded', result: '2 images copied.' } }])
+  expect(list.value['items']).toMatchObject([{ name: 'two', state: 'waiting', lastRun: { outcome: 'succeeded', result: '2 copies of images made.' } }])
   expect(await runJson(bot, 'policy', 'run', 'two')).toMatchObject({ code: 0, value: { outcome: 'succeeded', result: 'Nothing to copy.' } })
   const audited = bot.audit.list({ target: 'two', limit: 10 }).map(({ command, outcome, detail }) => [command, outcome, detail])
-  expect(audited).toContainEqual(['policy run two', 'done', '2 images copied'])
+  expect(audited).toContainEqual(['policy run two', 'done', '2 copies of images made'])
 })
 
 test('a copy beyond the number is removed only when an admin has typed the name, and goes to the recycle bin', async () => {
@@ -86,11 +86,11 @@ test('a copy beyond the number is removed only when an admin has typed the name,
   const asked = await runJson(bot, 'policy', 'run', 'two', 'removes=true')
   expect(asked).toMatchObject({
     code: 1,
-    value: { confirm: 'two', question: expect.stringMatching(/^1 image would be removed: debian in edge-[ab] \(stays in/) },
+    value: { confirm: 'two', question: expect.stringMatching(/^1 copy of an image would be removed: debian in edge-[ab] \(stays in/) },
   })
   expect((await runCommand(bot, 'policy', 'run', 'two', '--removes', '--confirm', 'other')).code).toBe(1)
   const removed = await runJson(bot, 'policy', 'run', 'two', '--removes', '--confirm', 'two')
-  expect(removed).toMatchObject({ code: 0, value: { removed: 1, outcome: 'succeeded', result: '1 image removed.' } })
+  expect(removed).toMatchObject({ code: 0, value: { removed: 1, outcome: 'succeeded', result: '1 copy of an image removed.' } })
   expect([...(await namesIn('edge-a')), ...(await namesIn('edge-b'))]).toEqual(['debian'])
   expect(await namesIn('hub')).toEqual(['debian', 'private'])
   const bins = await Promise.all(['edge-a', 'edge-b'].map(async (name) => (await agentOf(name).client.images.list({ status: 'deleted' })).items))
@@ -102,7 +102,7 @@ test('a policy that cannot be met fails with the reason and the next step, which
   expect(await runJson(bot, 'policy', 'edit', 'two', 'keep=3')).toMatchObject({ code: 0, value: { plan: { findings: [{ kind: 'unmet' }] } } })
   await runJson(bot, 'policy', 'run', 'two')
   const { output } = await runCommand(bot, 'policy', 'list')
-  expect(output).toContain('two failed: 1 image copied; not met: 1 of 3 copies of debian cannot be made: zone zone-1 has only 2 stores')
+  expect(output).toContain('two failed: 1 copy of an image made; not met: 1 of 3 copies of debian cannot be made: zone zone-1 has only 2 stores')
   expect(output).toContain('Add a store to zone zone-1, or lower copies= with policy edit two')
   const seen = await runLine(bot.context({ name: 'v', role: 'viewer' }, 'console'), 'policy list')
   expect(JSON.stringify(seen)).not.toContain('debian')
