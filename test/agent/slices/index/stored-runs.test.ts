@@ -173,10 +173,7 @@ test('a compaction of no rows counts none, and packs that are removed or sealed 
     expect(await stored.compact(new Set(), () => {})).toBe(0)
     expect(stored.counts).toMatchObject({ rows: 0, bytes: 0 })
     stored.removePack(1)
-    stored.sealPacks([
-      { id: 1, name: NAMES[0] ?? '', length: 70, sealed: true },
-      { id: 2, name: NAMES[1] ?? '', length: 70, sealed: true },
-    ])
+    for (const id of [1, 2]) stored.sealPacks([{ id, name: NAMES[id - 1] ?? '', length: 70, sealed: true }])
     stored.sealPacks([])
   }
   await using stored = open(folder)
