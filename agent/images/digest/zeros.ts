@@ -1,6 +1,6 @@
 // Hashes runs of zeros from a constant buffer.
 
-const ZEROS = new Uint8Array(64 * 1024)
+const ZEROS = new Uint8Array(0x1_0000)
 
 /** Adds this many zeros to a hash. */
 export function updateWithZeros(hash: Bun.CryptoHasher, length: number): void {

@@ -15,6 +15,11 @@ const BLOCK_HEADER_BYTES = 3
 const BLOCK_RLE = 1
 const BLOCK_RESERVED = 3
 const CHECKSUM_BYTES = 4
+/** Flags of the first byte of a frame header (RFC 8878 §3.1.1.1.1). */
+const FLAG_SINGLE_SEGMENT = 0x20
+const FLAG_RESERVED = 0x08
+const FLAG_CHECKSUM = 0x04
+const FLAGS_DICTIONARY = 0x03
 
 /** What the next bytes are. Exactly one member of a frame is read at a time. */
 type Part = 'magic' | 'header' | 'block' | 'skippable'
@@ -45,7 +50,8 @@ export function createZstdFrames(): ZstdFrames {
   }
   const takeMagic = (): void => {
     const magic = view.getUint32(0, true)
-    if (magic === MAGIC) expect('header', 1)
+    // The shortest header has its flags, and one byte of a window or of a size.
+    if (magic === MAGIC) expect('header', 2)
     else if ((magic & 0xffff_fff0) >>> 0 === MAGIC_SKIPPABLE) expect('skippable', 4)
     else throw new UnpackFault('bytes follow its last zstd frame')
   }
@@ -59,7 +65,7 @@ export function createZstdFrames(): ZstdFrames {
     if (window > ZSTD_WINDOW_BYTES_MAX) {
       throw new UnpackFault(`it needs a window of ${window} bytes; the limit is ${ZSTD_WINDOW_BYTES_MAX} (compress it with zstd -19, or --long=26)`)
     }
-    hasChecksum = ((held[0] ?? 0) & 0x04) !== 0
+    hasChecksum = ((held[0] ?? 0) & FLAG_CHECKSUM) !== 0
     expect('block', BLOCK_HEADER_BYTES)
   }
   const takeBlock = (): void => {
@@ -102,31 +108,24 @@ export function createZstdFrames(): ZstdFrames {
 
 /** Returns the length of a frame header without its magic number, by its first byte (RFC 8878 §3.1.1.1.1). */
 function frameHeaderBytes(descriptor: number): number {
-  if ((descriptor & 0x08) !== 0) throw new UnpackFault('its zstd frame sets a reserved bit')
-  const isSingleSegment = (descriptor & 0x20) !== 0
+  if ((descriptor & FLAG_RESERVED) !== 0) throw new UnpackFault('its zstd frame sets a reserved bit')
+  if ((descriptor & FLAGS_DICTIONARY) !== 0) throw new UnpackFault('its zstd frame needs a dictionary')
+  const isSingleSegment = (descriptor & FLAG_SINGLE_SEGMENT) !== 0
   const sizeFlag = descriptor >> 6
   const sizeBytes = sizeFlag === 0 ? (isSingleSegment ? 1 : 0) : 2 ** sizeFlag
-  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0
-  if (dictionaryBytes > 0) throw new UnpackFault('its zstd frame needs a dictionary')
   return 1 + (isSingleSegment ? 0 : 1) + sizeBytes
 }
 
 /** Returns the window of a frame in bytes. A frame of a single segment needs as much as it contains (RFC 8878 §3.1.1.1.2). */
 function windowBytes(header: DataView): number {
   const descriptor = header.getUint8(0)
-  if ((descriptor & 0x20) === 0) {
+  if ((descriptor & FLAG_SINGLE_SEGMENT) === 0) {
     const window = header.getUint8(1)
     const base = 2 ** (10 + (window >> 3))
     return base + (base / 8) * (window & 7)
   }
-  switch (descriptor >> 6) {
-    case 0:
-      return header.getUint8(1)
-    case 1:
-      return header.getUint16(1, true) + 256
-    case 2:
-      return header.getUint32(1, true)
-    default:
-      return Number(header.getBigUint64(1, true))
-  }
+  const sizeFlag = descriptor >> 6
+  if (sizeFlag === 2) return header.getUint32(1, true)
+  // Sizes of one and of two bytes are far below the limit.
+  return sizeFlag === 3 ? Number(header.getBigUint64(1, true)) : 0
 }

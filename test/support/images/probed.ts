@@ -26,3 +26,24 @@ export function probeOf(length: number, ...patches: readonly Patch[]): ImageProb
     { clock: createManualClock() },
   )
 }
+
+/** A probe that forgets the bytes of a read at the next one, and records the reads and pauses. `stopAt` is the pause that ends the walk. */
+export function strictProbe(
+  inner: ImageProbe,
+  stopAt = -1,
+): { readonly probe: ImageProbe; readonly reads: (readonly [offset: number, length: number])[]; pauses(): number } {
+  const reads: (readonly [number, number])[] = []
+  let last = new Uint8Array(0)
+  let pauses = 0
+  const probe: ImageProbe = {
+    length: inner.length,
+    async readAt(offset, length) {
+      reads.push([offset, length])
+      last.fill(0xee)
+      last = new Uint8Array(await inner.readAt(offset, length))
+      return last
+    },
+    spend: () => (++pauses === stopAt ? Promise.reject(new Error('stop')) : undefined),
+  }
+  return { probe, reads, pauses: () => pauses }
+}

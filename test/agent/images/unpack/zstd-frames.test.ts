@@ -54,6 +54,14 @@ describe('a frame is whole', () => {
     expect(check(Buffer.concat([frame, new Uint8Array(4)]))).toBe('bytes follow its last zstd frame')
   })
 
+  test('with blocks of up to 128 KiB', () => {
+    const large = { kind: 'raw', bytes: new Uint8Array(131_072).fill(7) } as const
+    const frame = zstdFrame({ window: 0x58, hasChecksum: true, blocks: [large, { ...large, bytes: large.bytes.subarray(1) }, ZEROS] })
+    expect(check(frame)).toBe('whole')
+    expect(check(frame.subarray(0, -1))).toBe('it is cut off')
+    expect(check(frame.subarray(0, 100_000))).toBe('it is cut off')
+  })
+
   test('among skippable frames, of any kind and length', () => {
     const frame = zstdFrame({ window: 0x58, blocks: [ZEROS] })
     expect(check(Buffer.concat([skippable(0, 0), frame, skippable(15, 1000)]))).toBe('whole')
