@@ -5,16 +5,30 @@ import { LIVE_SCRIPT } from './live/live-script.ts'
 
 /** The script. */
 export const PAGE_SCRIPT = `${IDIOMORPH}
+// Making a formatter takes a slow computer up to a tenth of a second, so all times share two of them, and painting and keys come before each.
+const soon = window.requestIdleCallback ? (work) => requestIdleCallback(work, { timeout: 1000 }) : (work) => setTimeout(work)
+let whenText, zoneText
+const makeWhenText = () => (whenText ??= new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' }))
+const makeZoneText = () => (zoneText ??= new Intl.DateTimeFormat(undefined, { timeZoneName: 'short' }))
 const showTimes = (root) => {
+  makeWhenText()
+  makeZoneText()
   for (const element of root.querySelectorAll('time[datetime]')) {
     const time = new Date(element.dateTime)
-    if (Number.isNaN(time.getTime())) continue
+    // One that has a title shows the zone of the viewer already.
+    if (element.title !== '' || Number.isNaN(time.getTime())) continue
     element.title = element.textContent
-    const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: 'short' }).formatToParts(time).find((part) => part.type === 'timeZoneName')
-    element.textContent = time.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' }) + ' ' + (zone ? zone.value : '')
+    const zone = zoneText.formatToParts(time).find((part) => part.type === 'timeZoneName')
+    element.textContent = whenText.format(time) + ' ' + (zone ? zone.value : '')
   }
 }
-showTimes(document)
+soon(() => {
+  makeWhenText()
+  soon(() => {
+    makeZoneText()
+    soon(() => showTimes(document))
+  })
+})
 document.addEventListener('keydown', (event) => {
   if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select')) return
   event.preventDefault()

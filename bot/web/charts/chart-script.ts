@@ -1,8 +1,13 @@
 // The script of pages with charts: it asks for the series of each View and draws them with uPlot, in the colours of the page, once they are nearly in
 // sight, and again each minute. The table beside the charts says the same without it.
 
-/** The script, after uPlot. */
-export const CHART_SCRIPT = `
+/** Returns the script, which loads uPlot from an address when there is something to draw. */
+export function chartScript(uPlotPath: string): string {
+  return `let uPlot
+${DRAWING}`.replace('UPLOT_PATH', () => uPlotPath)
+}
+
+const DRAWING = `
 const MINUTE_MS = 60000
 const HEIGHT = 190
 const SIZES = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
@@ -71,6 +76,7 @@ const load = async (box) => {
   const state = boxes.get(box)
   const says = box.querySelector('.chart-age')
   try {
+    uPlot ??= (await import('UPLOT_PATH')).default
     const answer = await fetch(box.dataset.charts, { headers: { Accept: 'application/json' } })
     if (!answer.ok) throw new Error(answer.statusText)
     state.charts = (await answer.json()).charts

@@ -1,7 +1,7 @@
 // The script of live pages. It reads the stream of the page, changes the parts that differ, and keeps focus, scrolling, what is typed, chosen and opened. When the
 // stream is cut it says how old the page is, and tries again after growing pauses.
 
-/** The script. It needs `Idiomorph` and `showTimes`. */
+/** The script. It needs `Idiomorph`, `showTimes` and `soon`. */
 export const LIVE_SCRIPT = `
 const live = document.querySelector('main[data-live]')
 if (live) {
@@ -148,6 +148,7 @@ if (live) {
   })
   addEventListener('pagehide', () => abort && abort.abort())
   addEventListener('pageshow', (event) => event.persisted && now())
-  connect()
+  // What the page shows is new: painting it and taking keys come before the stream.
+  soon(() => abort || connect())
 }
 `

@@ -42,8 +42,9 @@ browserTest('the charts of a store are asked for and drawn when somebody scrolls
   await tab.goto(`${origin}/stores/edge-a`, { waitUntil: 'load' })
   // Two frames: whatever is in sight has been reported by then.
   await tab.evaluate('new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))')
-  expect([asked, await tab.locator('canvas').count()]).toEqual([[], 0])
+  const plotters = (): Promise<number> => tab.evaluate(`performance.getEntriesByType('resource').filter(({ name }) => name.includes('/uplot-')).length`)
+  expect([asked, await tab.locator('canvas').count(), await plotters()]).toEqual([[], 0, 0])
   await tab.locator('[data-charts]').scrollIntoViewIfNeeded()
   for (const name of CHARTS) await tab.locator(`[data-chart="${name}"] .plot canvas`).waitFor()
-  expect([asked, errors]).toEqual([['/series/store/show/edge-a'], []])
+  expect([asked, errors, await plotters()]).toEqual([['/series/store/show/edge-a'], [], 1])
 })
