@@ -2,6 +2,7 @@
 // Only stores whose rows are what their agents announced last belong to it. Each query searches the primary key by store; sums need all rows of a store anyway, so no
 // index by name or length would save anything but its own upkeep.
 
+import { imageFormatSchema, imageKindSchema, imageStatusSchema } from '../../../protocol/images/image.ts'
 import type { BotDatabase } from '../../system/database.ts'
 import { STATE_AGE_MAX_MS } from '../states.ts'
 import { heldFromRow } from './held-image.ts'
@@ -61,22 +62,25 @@ export interface WindowImage {
   readonly value: string | number
 }
 
+export interface WindowTotals {
+  readonly images: number
+  readonly length: number
+  readonly stored: number
+  /** Images that have all words. */
+  readonly found: number
+}
+
 export interface CatalogueWindows {
   /** Returns the stores whose rows are what their agents announced, without those in error. `sinceMs` is when the service was started. */
   current(sinceMs: number, nowMs: number): CurrentStore[]
-  /** Counts images, and sums their lengths. */
-  totals(filter: WindowFilter): { readonly images: number; readonly length: number; readonly stored: number }
-  /** Counts the images that have all words. */
-  count(filter: WindowFilter, words: readonly string[]): number
+  /** Counts images, sums their lengths, and counts those that have all words, in one scan. */
+  totals(filter: WindowFilter, words: readonly string[]): WindowTotals
   /** Returns images that have all words, in an order. */
   page(filter: WindowFilter, page: WindowPage): WindowImage[]
 }
 
 type Named = Record<string, string | number | null>
 
-/** The cells of an image but for lengths, in lower case. */
-const CELLS = `lower(concat_ws(' ', i.name, i.id, s.store, i.status, i.kind, coalesce(i.format, '–'), coalesce(i.owner, '–'), ${timeOf('created_at', '–')},
-  ${timeOf('deleted_at', '–')}, ${timeOf('expires_at', 'never')}))`
 const FROM = `catalogue_stores AS s CROSS JOIN catalogue_images AS i ON i.store = s.key`
 const SHELF = `s.key IN (SELECT value FROM json_each($keys)) AND (i.is_open = 1 OR s.key IN (SELECT value FROM json_each($wholeKeys)))
   AND CASE WHEN $status IS NULL THEN i.status <> 'deleted' ELSE i.status = $status END
@@ -96,9 +100,6 @@ export function createCatalogueWindows(database: BotDatabase): CatalogueWindows 
        AND (f.document ->> '$.store.images.other' = 0
          OR NOT EXISTS (SELECT 1 FROM catalogue_images AS i WHERE i.store = c.key AND i.status = 'fileUnavailable'))`,
   )
-  const totals = database.query<{ images: number; length: number; stored: number }, Named>(
-    `SELECT count(*) AS images, coalesce(sum(i.length), 0) AS length, coalesce(sum(i.stored_size), 0) AS stored FROM ${FROM} WHERE ${SHELF}`,
-  )
   const named = ({ keys, wholeKeys, status, owner, name, kind, format }: WindowFilter): Named => ({
     keys: JSON.stringify(keys),
     wholeKeys: JSON.stringify(wholeKeys),
@@ -106,35 +107,66 @@ export function createCatalogueWindows(database: BotDatabase): CatalogueWindows 
   })
   return {
     current: (sinceMs, nowMs) => current.all({ sinceMs, nowMs }).map(({ key, name, as_of_ms: asOfMs }) => ({ key, name, asOfMs })),
-    totals: (filter) => totals.get(named(filter)) ?? { images: 0, length: 0, stored: 0 },
-    count(filter, words) {
-      using query = database.prepare<{ found: number }, Named>(`SELECT count(*) AS found FROM ${FROM} WHERE ${SHELF}${wordsSql(words.length)}`)
-      return query.get({ ...named(filter), ...valuesOf(words) })?.found ?? 0
+    totals(filter, words) {
+      using query = database.prepare<WindowTotals, Named>(
+        `SELECT count(*) AS images, coalesce(sum(i.length), 0) AS length, coalesce(sum(i.stored_size), 0) AS stored,
+           count(*) FILTER (WHERE TRUE${wordsSql(words)}) AS found FROM ${FROM} WHERE ${SHELF}`,
+      )
+      return query.get({ ...named(filter), ...valuesOf(words) }) ?? { images: 0, length: 0, stored: 0, found: 0 }
     },
     page(filter, { words, order, isDescending, offset, limit }) {
-      using query = database.prepare<HeldRow & { at: string; value: string | number }, Named>(pageSql(words.length, order, isDescending))
+      using query = database.prepare<HeldRow & { at: string; value: string | number }, Named>(pageSql(words, order, isDescending))
       const rows = query.all({ ...named(filter), ...valuesOf(words), limit, offset })
       return rows.map((row) => ({ store: row.at, image: heldFromRow(row), value: row.value }))
     },
   }
 }
 
-/** The query of a page, for a number of words. */
-export function pageSql(words: number, order: WindowOrder, isDescending: boolean): string {
+/** The query of a page of images that have all words. */
+export function pageSql(words: readonly string[], order: WindowOrder, isDescending: boolean): string {
   const way = isDescending ? 'DESC' : 'ASC'
   return `SELECT i.*, s.store AS at, ${WINDOW_ORDERS[order]} AS value FROM ${FROM} WHERE ${SHELF}${wordsSql(words)}
     ORDER BY value ${way}, i.id ${way}, s.store ${way} LIMIT $limit OFFSET $offset`
 }
 
-function wordsSql(words: number): string {
-  return Array.from({ length: words }, (_, i) => ` AND instr(${CELLS}, $word${i}) > 0`).join('')
+/** Texts that ids begin with or consist of, in lower case. */
+const ID_PART = /^(?:i?m?g?_)?[0-9a-hjkmnp-tv-z]*$|^im?g?$/
+/** Parts of a time, beside `UTC`. */
+const TIME_PART = /^[\d:-]+$/
+
+function wordsSql(words: readonly string[]): string {
+  return words
+    .map(
+      (word, i) =>
+        ` AND (${cellsWith(word)
+          .map((cell) => cell.replace('$word', () => `$word${i}`))
+          .join(' OR ')})`,
+    )
+    .join('')
+}
+
+/** Conditions of which an image with the word in its cells meets one. A word has no space, so it is within one cell; cells that cannot have it are not looked at. */
+function cellsWith(word: string): string[] {
+  // Each image has the time of its creation.
+  if ('utc'.includes(word)) return ['TRUE']
+  const isIn = (text: string): string => `instr(${text}, $word) > 0`
+  const oneOf = (column: string, values: readonly string[]): string[] => {
+    const having = values.filter((value) => value.toLowerCase().includes(word))
+    return having.length === 0 ? [] : [`i.${column} IN (${having.map((value) => `'${value}'`).join(', ')})`]
+  }
+  return [
+    isIn('lower(i.name)'),
+    isIn('lower(s.store)'),
+    isIn('lower(i.owner)'),
+    ...(ID_PART.test(word) ? [isIn('lower(i.id)')] : []),
+    ...oneOf('status', imageStatusSchema.options),
+    ...oneOf('kind', imageKindSchema.options),
+    ...oneOf('format', imageFormatSchema.options),
+    ...(TIME_PART.test(word) ? ['created_at', 'deleted_at', 'expires_at'].map((column) => isIn(`substr(i.${column}, 1, 19)`)) : []),
+    ...('never'.includes(word) ? ['i.expires_at IS NULL'] : []),
+  ]
 }
 
 function valuesOf(words: readonly string[]): Named {
   return Object.fromEntries(words.map((word, i) => [`word${i}`, word]))
-}
-
-/** A time as it is shown. */
-function timeOf(column: string, missing: string): string {
-  return `coalesce(replace(substr(i.${column}, 1, 19), 'T', ' ') || ' UTC', '${missing}')`
 }

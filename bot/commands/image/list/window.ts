@@ -62,7 +62,7 @@ export function listWindow(context: CommandContext, { filter, sort, isFresh }: I
   }
   const wholeKeys = seesAllImages(actor) ? keys : current.filter(({ name }) => seesWhole(name)).map(({ key }) => key)
   const windowFilter: WindowFilter = { ...filter, keys, wholeKeys }
-  const totals = catalogue.windows.totals(windowFilter)
+  const totals = catalogue.windows.totals(windowFilter, wanted.words)
   return {
     stores: new Set(current.map(({ name }) => name)),
     asOfMs: current.reduce((least, { asOfMs }) => Math.min(least, asOfMs), nowMs),
@@ -70,13 +70,12 @@ export function listWindow(context: CommandContext, { filter, sort, isFresh }: I
     cut(found, absent) {
       const { words, isDescending, limit } = wanted
       const isShown = (row: Row): boolean => words.length === 0 || hasWords(row, words)
-      const count = words.length === 0 ? totals.images : catalogue.windows.count(windowFilter, words)
       const live = found.flatMap((image) => {
         const row = imageRow(image)
         return isShown(row) ? [{ row, listed: image, value: valueOf(order, image) }] : []
       })
       const last = absent.map(heldRow).filter(isShown)
-      const ordered = count + live.length
+      const ordered = totals.found + live.length
       const offset = pageStart(wanted.offset, ordered + last.length)
       // Without rows of others the database skips what comes before the page.
       const skipped = live.length === 0 ? offset : 0
