@@ -33,6 +33,14 @@ describe('the file of the media groups', () => {
     expect(await decodeGroupFile(bytes(text))).toBeUndefined()
   })
 
+  test('with bytes that are no text is damaged, even with the digest of what they are read as', async () => {
+    const groups = '{"records":[{"name":"a","description":"\ufffd","visible":false,"formerNames":[]}],"othersHidden":true}'
+    const whole = Buffer.from(`{"format":1,"digest":"sha256:${Bun.SHA256.hash(groups, 'hex')}","groups":${groups}}\n`)
+    expect(await decodeGroupFile(whole)).toMatchObject({ othersHidden: true })
+    const at = whole.indexOf('\ufffd')
+    expect(await decodeGroupFile(Buffer.concat([whole.subarray(0, at), Buffer.of(0xff), whole.subarray(at + 3)]))).toBeUndefined()
+  })
+
   test('has 16 former names of a group and 1,000 groups at most', async () => {
     const withNames = (count: number): GroupSettings => ({
       records: [{ name: 'a', description: '', visible: true, formerNames: Array.from({ length: count }, (_, i) => `old ${i}`) }],

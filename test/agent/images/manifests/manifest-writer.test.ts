@@ -126,13 +126,41 @@ describe('the file of a manifest', () => {
     expect(await readdir(folder.path)).toEqual([])
   })
 
-  test('is written with a pause after every 16,384 entries, counted first', async () => {
+  test('is counted and then written with a pause after every 16,384 entries, during which no more are read', async () => {
     await using folder = await createTemporaryFolder()
-    const many = Array.from({ length: 32_768 }, (_, i) => ({ length: 4096, digest: digestOf(i % 10) }))
-    let pauses = 0
-    const counted = async (): Promise<void> => void pauses++
-    await writeManifest({ disk, pause: counted }, folder.file('manifest'), content(many, 8192))
-    expect(pauses).toBe(4)
+    const many = Array.from({ length: 8192 }, (_, i) => ({ length: 4096, digest: digestOf(i % 10) }))
+    const steps: string[] = []
+    const blocks = async function* () {
+      for (let block = 0; block < 4; block++) {
+        steps.push('read')
+        yield many
+      }
+    }
+    const paused = async (): Promise<void> => {
+      steps.push('pause')
+      await new Promise((resolve) => setImmediate(resolve))
+      steps.push('go on')
+    }
+    const openWrite: typeof disk.openWrite = async (path, mode) => {
+      const file = await disk.openWrite(path, mode)
+      const write: typeof file.write = (parts, position) => {
+        steps.push('write')
+        return file.write(parts, position)
+      }
+      return { ...file, write }
+    }
+    await writeManifest({ disk: { ...disk, openWrite }, pause: paused }, folder.file('manifest'), { blocks, length: 4 * 8192 * 4096 })
+    const counted = ['read', 'read', 'pause', 'go on']
+    const written = ['read', 'read', 'write', 'pause', 'go on']
+    expect(steps).toEqual([...counted, ...counted, 'write', ...written, ...written, 'write'])
+  })
+
+  test('has an entry that begins at exactly 4 GiB', async () => {
+    await using folder = await createTemporaryFolder()
+    const long = Array.from({ length: 1026 }, (_, i) => ({ length: 4_194_304, digest: digestOf(i) }))
+    await writeManifest({ disk, pause }, folder.file('manifest'), content(long, 1000))
+    const { manifest } = await encodeManifest(long)
+    expect(Buffer.compare(await Bun.file(folder.file('manifest')).bytes(), manifest.bytes)).toBe(0)
   })
 
   test('is not begun if its content is aborted while it is counted', async () => {
