@@ -29,18 +29,18 @@ export async function checkManifestEnds(disk: Disk, path: string, manifestDigest
   if (stat.length < manifestLength(0)) return damaged('its file is shorter than an empty manifest')
   await using file = await disk.openRead(path)
   const ends = new Uint8Array(MANIFEST_HEADER_BYTES + MANIFEST_TRAILER_BYTES)
-  await file.read(ends.subarray(0, MANIFEST_HEADER_BYTES), 0)
-  await file.read(ends.subarray(MANIFEST_HEADER_BYTES), stat.length - MANIFEST_TRAILER_BYTES)
+  const header = ends.subarray(0, MANIFEST_HEADER_BYTES)
+  const trailer = ends.subarray(MANIFEST_HEADER_BYTES)
+  await Promise.all([file.read(header, 0), file.read(trailer, stat.length - MANIFEST_TRAILER_BYTES)])
   const count = Number(new DataView(ends.buffer).getBigUint64(12, true))
   if (manifestLength(count) !== stat.length) return damaged(`its file has ${stat.length} bytes, which does not match ${count} entries`)
   try {
-    decodeManifestHeader(ends.subarray(0, MANIFEST_HEADER_BYTES))
+    decodeManifestHeader(header)
   } catch (error) {
     if (error instanceof ManifestInvalid) return damaged(error.message)
     throw error
   }
-  if (manifestDigest !== null && formatDigest(ends.subarray(MANIFEST_HEADER_BYTES)) !== manifestDigest)
-    return damaged('it is not the manifest that image.json names')
+  if (manifestDigest !== null && formatDigest(trailer) !== manifestDigest) return damaged('it is not the manifest that image.json names')
   return { kind: 'plausible', length: stat.length }
 }
 

@@ -19,8 +19,8 @@ export interface SliceSizesDeps {
 
 /** Returns the stored bytes of the distinct slices of an image. */
 export async function countStoredSize(manifest: Manifest, deps: SliceSizesDeps): Promise<number> {
-  const seen = createPrefixTable(Math.min(manifest.count, DISTINCT_SLICES_MAX))
   const canTell = manifest.count <= DISTINCT_SLICES_MAX
+  const seen = createPrefixTable(canTell ? manifest.count : 0)
   return sumSizes(manifest, (digest) => !canTell || seen.add(digest), deps)
 }
 

@@ -1,13 +1,26 @@
 // The quick check of a manifest by its ends, and the entries that are salvaged from a damaged one.
 
 import { describe, expect, test } from 'bun:test'
+import type { Disk, DiskFile } from '../../../../agent/contract/disk.ts'
 import { checkManifestEnds, salvageEntries } from '../../../../agent/images/manifests/damaged-manifest.ts'
 import type { ManifestCheck } from '../../../../agent/images/manifests/damaged-manifest.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import { encodeManifest, SLICE_LENGTH_MAX } from '../../../../protocol/slices/manifest.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
-const disk = createDisk()
+const real = createDisk()
+/** A disk whose reads take a turn of the event loop. */
+const disk: Disk = {
+  ...real,
+  async openRead(path) {
+    const file = await real.openRead(path)
+    const read: DiskFile['read'] = async (into, position) => {
+      await new Promise((resolve) => setImmediate(resolve))
+      return file.read(into, position)
+    }
+    return { ...file, read }
+  },
+}
 const [A, B] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
 const OTHER = `sha256:${'0'.repeat(64)}`
 

@@ -106,6 +106,7 @@ describe('evicting', () => {
     const opened = openScene()
     await useEach(opened, ['a', 'b'])
     opened.cache.evict('a', opened.files.get('b'))
+    opened.cache.evict('unknown', opened.files.get('b'))
     expect(opened.closed).toEqual([])
     opened.cache.evict('a', opened.files.get('a'))
     expect(opened.closed).toEqual(['a'])
@@ -173,6 +174,15 @@ describe('the limits', () => {
     expect(scene.loads).toHaveLength(5)
     await useEach(scene, ['0'])
     expect(scene.loads).toHaveLength(6)
+  })
+
+  test.each([
+    [67_108_864, 1],
+    [67_108_865, 2],
+  ])('keep one manifest of %i bytes or do not: it is loaded %i times', async (bytes, loads) => {
+    const scene = openScene(bytes, false)
+    await useEach(scene, ['a', 'a'])
+    expect(scene.loads).toHaveLength(loads)
   })
 
   test('do not close what is read', async () => {

@@ -11,7 +11,10 @@ const digestOf = (n: number): Uint8Array => Uint8Array.from([7, 0, 0, 0, n, 0, 0
 let pauses = 0
 const deps = {
   sizes: (digests: readonly Uint8Array[]) => ({ storedBytes: digests.reduce((sum, digest) => sum + 2 ** (digest[4] ?? 0), 0) }),
-  pause: async (): Promise<void> => void pauses++,
+  pause: async (): Promise<void> => {
+    pauses++
+    await new Promise((resolve) => setImmediate(resolve))
+  },
 }
 
 /** A manifest of these slices; null is a run of zeros. */
@@ -37,6 +40,12 @@ describe('the stored size', () => {
     const { manifest } = await encodeManifest([...digests, ...digests].map((digest) => ({ length: 4096, digest })))
     const counted = await countStoredSize(manifest, { sizes: (all) => ({ storedBytes: all.length }), pause: deps.pause })
     expect(counted).toBe(9)
+  })
+
+  test('counts a repeated slice once in images of up to two million slices, and each time in larger ones', async () => {
+    const manifest = await manifestOf(0, 1, 1)
+    expect(await countStoredSize({ ...manifest, count: 2_000_000 }, deps)).toBe(3)
+    expect(await countStoredSize({ ...manifest, count: 2_000_001 }, deps)).toBe(5)
   })
 
   test('of many slices whose digests begin alike', async () => {
@@ -78,6 +87,32 @@ describe('the unique size', () => {
     expect(await countUniqueSize([{ ...many, blocks }, manifest], each(), deps)).toBeNull()
     expect(reads).toBe(2)
   })
+})
+
+test('a count lets other work run after each block, and reads none meanwhile', async () => {
+  const steps: string[] = []
+  const manifest = await manifestOf(0, 1)
+  const slow: Manifest = {
+    ...manifest,
+    async *blocks() {
+      for (let block = 0; block < 2; block++) {
+        steps.push('block')
+        yield* manifest.blocks()
+      }
+    },
+  }
+  const pause = async (): Promise<void> => {
+    steps.push('pause')
+    await new Promise((resolve) => setImmediate(resolve))
+    steps.push('go on')
+  }
+  const twoBlocks = ['block', 'pause', 'go on', 'block', 'pause', 'go on']
+  await countStoredSize(slow, { ...deps, pause })
+  expect(steps.splice(0)).toEqual(twoBlocks)
+  await countUniqueSize([slow], each(slow), { ...deps, pause })
+  expect(steps.splice(0)).toEqual([...twoBlocks, ...twoBlocks])
+  await countUniqueSize([slow], each(), { ...deps, pause })
+  expect(steps).toEqual([...twoBlocks, ...twoBlocks])
 })
 
 describe('the budget of reads', () => {

@@ -15,6 +15,7 @@ import {
   lacksDigest,
   livesWith,
   neverHadContent,
+  patched,
   refused,
   refuseUnreadable,
   removing,
@@ -28,7 +29,7 @@ import {
   withoutDamage,
   withSliceDamage,
 } from '../../../../agent/images/records/image-states.ts'
-import type { Image, ImageStatus } from '../../../../protocol/images/image.ts'
+import type { Image, ImagePatch, ImageStatus } from '../../../../protocol/images/image.ts'
 import { imageStatusSchema } from '../../../../protocol/images/image.ts'
 import { RAW_DETAILS } from '../../../support/images/inspected.ts'
 
@@ -207,6 +208,27 @@ describe('an inspection', () => {
       image: { status: 'error', statusReason: 'No.', format: 'raw', formatDetails: RAW_DETAILS, virtualSize: 200 },
       life,
     })
+  })
+})
+
+describe('an edit', () => {
+  const own = { cpus: 4, memory: null, disk: null }
+  const debian = stored('available', { format: 'qcow2', os: 'debian-12', requirements: { ...own, memory: 536_870_912, disk: 4_294_967_296 } })
+
+  test.each<[ImagePatch, unknown]>([
+    [{ name: 'other' }, { name: 'other' }],
+    [{ kind: 'template' }, { kind: 'template' }],
+    [{ os: 'Windows 11' }, { os: 'windows-11', requirements: { cpus: 4, memory: 4_294_967_296, disk: 68_719_476_736 } }],
+    [{ os: null }, { os: null, requirements: own }],
+    [{ requirements: null }, { requirements: { cpus: 1, memory: 536_870_912, disk: 4_294_967_296 } }],
+    [{ labels: { a: 'b' } }, { labels: { a: 'b' } }],
+  ])('of %j changes only that', (patch, image) => {
+    expect(changes(debian, patched(debian, patch))).toEqual({ image, life: {} })
+  })
+
+  test('to a kind that does not have the format is refused, once the format is known', () => {
+    expect(codeOf(() => patched(debian, { kind: 'iso' }))).toEqual(['format-mismatch', 'An image of the kind iso is iso, not qcow2.'])
+    expect(patched(stored('creating'), { kind: 'iso' }).image.kind).toBe('iso')
   })
 })
 
