@@ -179,6 +179,19 @@ describe('a start with a snapshot', () => {
     expect((await start(folder.path)).known).toBe(0)
   })
 
+  test('has only images whose files did not change for ten seconds', async () => {
+    await using folder = await withImages()
+    const changedMs = Array.from({ length: IMAGES }, (_, i) =>
+      Math.max(...['', 'image.json', 'manifest'].map((name) => statSync(folder.file('images', idOf(i), name)).ctimeMs)),
+    )
+    const [first = 0] = changedMs
+    for (const ageMs of [9999, 10_000]) {
+      rmSync(folder.file('snapshot'))
+      await (await start(folder.path, { nowMs: first + ageMs })).write()
+      expect((await start(folder.path)).known).toBe(changedMs.filter((ms) => ms <= first + ageMs - 10_000).length)
+    }
+  })
+
   test('works on a disk that tells neither inodes nor times of change', async () => {
     await using folder = await withImages()
     const disk = createDisk()

@@ -81,6 +81,8 @@ describe('the bytes of images', () => {
     ['beside an image that was an upload, with the greater length', [image('a', 60)], [owned('a', 30)], 40, true],
     ['beside an image without content', [image('a', 90, { manifestDigest: null })], [], 100, true],
     ['beside what others have', [image('a', 90, { owner: 'bob' })], [], 100, true],
+    ['beside an image that has all of them', [image('a', 100)], [], 1, false],
+    ['that grow up to the limit', [image('a', 60), image('new', 30)], [], 40, true],
     ['that grow above the limit', [image('a', 60), image('new', 40)], [], 41, false],
     ['that were above it before, and do not grow', [image('a', 90), image('new', 40)], [], 40, true],
     ['that were above it before, and shrink', [image('a', 90), image('new', 40)], [], 39, true],
@@ -102,6 +104,11 @@ describe('the bytes of images', () => {
     })
     expect(found?.action).toContain('images.max-bytes-per-owner')
   })
+})
+
+test('one byte is a limit', () => {
+  expect(problemOf(limitOf({ bytesMax: 1 }, []), owned('new', 1))).toBeUndefined()
+  expect(problemOf(limitOf({ bytesMax: 1 }, []), owned('new', 2))).toBeDefined()
 })
 
 test('without a limit, nothing is counted', () => {

@@ -295,6 +295,7 @@ describe('damage that is gone', () => {
       { image: {}, life: { ...cleared, before: { status: 'available', statusReason: null } } },
     ],
     [stored('deleted', {}, { ...slices, before: { status: 'error', statusReason: 'No.' } }), { image: {}, life: cleared }],
+    [stored('deleted', {}, slices), { image: {}, life: cleared }],
     [stored('deleted', {}, { damage: 'manifest', before: { status: 'degraded', statusReason: 'It died.' } }), { image: {}, life: { damage: null } }],
     [
       stored('error', { statusReason: 'Unreadable.' }, { ...slices, before: { status: 'creating', statusReason: null } }),
