@@ -126,8 +126,8 @@ describe('a new image', () => {
 })
 
 describe('a copied image', () => {
-  const theirs = { name: 'theirs', owner: 'bob', digest: OTHER, format: 'qcow2', kind: 'template', uniqueSize: 5, protected: true, bindings: ['vm'] } as const
-  const source = stored('available', { ...theirs, availableAt: NOW, deletedAt: NOW, expiresAt: NOW }).image
+  const theirs = { name: 'theirs', owner: 'bob', digest: OTHER, format: 'qcow2', kind: 'template', uniqueSize: 5, protected: true } as const
+  const source = stored('available', { ...theirs, bindings: ['vm'], availableAt: NOW, deletedAt: NOW, expiresAt: NOW }).image
 
   test('begins here without what belongs to a store', () => {
     const { image, life } = adopted(source, NOW_MS)
