@@ -71,12 +71,11 @@ export function createHealing(deps: HealingDeps): Healing {
     }
   })
 
-  const run = async (): Promise<void> => {
+  const run = (): Promise<unknown> =>
     // A pass may fail to start while the queue is full; it is tried again with the next damage or the next origin.
-    await tasks.start({ kind: 'heal', subject: deps.subject, createdBy: 'healing', params: {}, key: 'heal' }).catch((error: unknown) => {
+    tasks.start({ kind: 'heal', subject: deps.subject, createdBy: 'healing', params: {}, key: 'heal' }).catch((error: unknown) => {
       if (!ended.signal.aborted) log.warn('healing could not be started', { error })
     })
-  }
   /** Waits for the time of the next pass, then starts it. Only one wait exists at a time. */
   const schedule = (): void => {
     if (!isStarted || !isWanted || isRunning || waiting || ended.signal.aborted || origins.list().length === 0) return

@@ -76,7 +76,6 @@ export async function runPull(deps: PullRunDeps, run: PullRun): Promise<void> {
   using share = deps.openShare()
   const pool = createSourcePool(deps)
   pool.add(origin, 0)
-  let isPublished = false
   let protectsSlices = false
   try {
     await using leased = await manifestOf({ clock, leases, space }, { described: origin, pool }, image, { signal, share })
@@ -109,7 +108,6 @@ export async function runPull(deps: PullRunDeps, run: PullRun): Promise<void> {
     run.admitted.resolve()
     await fill(leased, (window) => windows.fetch(window), signal)
     await images.adopt(image, leased.manifest)
-    isPublished = true
     deps.crashPoint('through:adopted')
     await leases.remove(image.id)
     run.kept()
@@ -121,10 +119,9 @@ export async function runPull(deps: PullRunDeps, run: PullRun): Promise<void> {
   } finally {
     run.removed()
     await space.promise(promiseKey(image), 0)
-    if (!isPublished) {
-      leases.endAttempt(image.id)
-      if (!protectsSlices) await leases.remove(image.id).catch(() => {})
-    }
+    leases.endAttempt(image.id)
+    // If the removal fails, the lease expires later.
+    if (!protectsSlices) await leases.remove(image.id).catch(() => {})
   }
 }
 

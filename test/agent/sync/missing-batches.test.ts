@@ -71,3 +71,10 @@ test('other work has its turn after 8 ms of looking for slices', async () => {
   }
   expect(await first).toEqual([A, B])
 })
+
+test('without a missing slice there is no batch', async () => {
+  const options = { counts: { slicesPresent: 0 }, inFlight: new Set<string>() }
+  const slices = { receive: createMemorySlices().receive, missing: () => [] }
+  const batches = missingBatches({ clock: createManualClock(), slices }, { blocks: () => blocksOf([]) }, options)
+  expect(await Array.fromAsync(batches)).toEqual([])
+})

@@ -1,6 +1,7 @@
 // One pull of an image through an origin: the order of its steps, what it counts, and what it leaves when it ends early.
 
 import { describe, expect, test } from 'bun:test'
+import { existsSync } from 'node:fs'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import type { KnownOrigin } from '../../../../agent/contract/origins.ts'
 import { openLeases } from '../../../../agent/sync/leases.ts'
@@ -42,12 +43,12 @@ async function open({ here = 0, failAfter = Infinity }: { readonly here?: number
   const events: string[] = []
   const happened = (what: string) => (): void => void events.push(what)
   const leases = await openLeases({ disk: createDisk(), clock, log, mount: folder.path, missing: (digests) => slices.missing(digests) })
-  const state = { isHere: false, adopt: async (): Promise<boolean> => true, hasRoom: true }
+  const state = { isHere: false, adopt: async (): Promise<boolean> => true, hasRoom: true, hasManifest: true }
   let asked = 0
   const client = {
     images: {
       async *manifest() {
-        yield manifest.bytes
+        yield state.hasManifest ? manifest.bytes : Buffer.alloc(MANIFEST_LENGTH)
       },
     },
     slices: {
@@ -71,6 +72,7 @@ async function open({ here = 0, failAfter = Infinity }: { readonly here?: number
     openShare: () => ({ take: async () => {}, inFlightMax: () => Infinity, [Symbol.dispose]: happened('share closed') }),
     space: {
       async promise(_key: string, bytes: number) {
+        await new Promise(setImmediate)
         events.push(`promise ${bytes}`)
         return state.hasRoom || bytes === 0
       },
@@ -113,7 +115,7 @@ async function open({ here = 0, failAfter = Infinity }: { readonly here?: number
       events.push('task')
       await task.promise
     },
-    kept: happened('kept'),
+    kept: () => void events.push(existsSync(folder.file('sync', MEMORY_IMAGE)) ? 'kept before its lease is removed' : 'kept'),
     counts: { total: 0, done: 0, slicesMoved: 0, bytesMoved: 0, bytesAvoided: 0 },
     progressed: () => void seen.push([run.counts.done, run.counts.total]),
   }
@@ -128,6 +130,8 @@ async function open({ here = 0, failAfter = Infinity }: { readonly here?: number
     task,
     ended,
     slices,
+    clock,
+    leases,
     /** Whether the lease of the image is there. */
     hasLease: async () => (await createDisk().list(folder.file('sync'))).length > 0,
     start: () => runPull(deps, run).catch((error: unknown) => error),
@@ -176,6 +180,19 @@ describe('a pull', () => {
       [4096, 8192],
       [8192, 8192],
     ])
+  })
+
+  test('counts a slice that an upload has stored meanwhile as done, and not as moved', async () => {
+    await using it = await open()
+    it.wanted.resolve(true)
+    it.idle.resolve()
+    const end = it.start()
+    await until('the task starts', () => it.events.includes('task'))
+    await using receiver = it.slices.receive()
+    for (const slice of SLICES.slice(1)) await receiver.put({ ...slice, codec: CODEC_RAW })
+    it.task.resolve()
+    await end
+    expect(it.run.counts).toMatchObject({ total: 12_288, slicesMoved: 1 })
   })
 
   test('shows no more than all as done, also if a slice is lost and moved twice', async () => {
@@ -277,6 +294,30 @@ describe('a pull ends', () => {
     expect(await it.hasLease()).toBe(hasLease)
     expect(it.events.slice(-3)).toEqual(['removed', 'promise 0', 'share closed'])
     expect(it.events).not.toContain('adopt')
+  })
+
+  test('without a trace when no manifest arrives that is one', async () => {
+    await using it = await open()
+    it.state.hasManifest = false
+    it.wanted.resolve(true)
+    // Retries wait for the clock.
+    const end = it.start()
+    for (let tries = 1; tries < 8; tries++) {
+      await it.clock.untilSleeping(1)
+      it.clock.advance(10_000)
+    }
+    expect(await end).toMatchObject({ code: 'peer-invalid' })
+    expect(await it.hasLease()).toBe(false)
+  })
+
+  test('and lets its lease expire', async () => {
+    await using it = await open({ failAfter: 1 })
+    it.wanted.resolve(true)
+    it.task.resolve()
+    await it.start()
+    // Its files have the time of the machine, which may be years after the one of the clock.
+    it.clock.advance(50 * 366 * 86_400_000)
+    expect(await it.leases.expire()).toEqual([MEMORY_IMAGE])
   })
 
   test('and the next one goes on with the manifest and the lease of the one before', async () => {

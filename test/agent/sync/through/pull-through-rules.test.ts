@@ -31,6 +31,7 @@ const imageOf = (id: string): Image => {
 /** Reads through one origin that has every image. Each pull waits in its queue until the test lets it run. */
 function open() {
   const here = new Set<string>()
+  const progress: [number, number | null][] = []
   const queue: { readonly id: string; readonly go: () => void }[] = []
   const state = { isEnabled: true, isFound: true }
   let runner: TaskRunner = () => Promise.reject(new Error('no runner'))
@@ -87,6 +88,7 @@ function open() {
   }
   return {
     through,
+    progress,
     here,
     queue,
     state,
@@ -94,7 +96,13 @@ function open() {
     outcomeOf,
     read: async (id: string, what: 'manifest' | 'content' = 'content') => outcomeOf(through.open(await found(id), what)),
     runTask: (id: string) => {
-      const context: TaskContext = { taskId: 't', signal: new AbortController().signal, isRerun: true, resultSoFar: () => {}, progress: () => {} }
+      const context: TaskContext = {
+        taskId: 't',
+        signal: new AbortController().signal,
+        isRerun: true,
+        resultSoFar: () => {},
+        progress: (done, total) => void progress.push([done, total]),
+      }
       return outcomeOf(runner({ image: id, startedMs: 0 }, context))
     },
   }
@@ -201,7 +209,7 @@ describe('a task that runs again', () => {
   })
 
   test('starts the copy again without a reader, or joins the one in progress', async () => {
-    const { runTask, read, queue, here } = open()
+    const { runTask, read, queue, here, progress } = open()
     const tasks = [runTask(idOf(1))]
     const reading = read(idOf(2))
     await turns()
@@ -212,7 +220,12 @@ describe('a task that runs again', () => {
       here.add(id)
       go()
     }
-    expect(await Promise.all(tasks)).toMatchObject([{ outcome: 'copied' }, { outcome: 'copied' }])
+    const nothing = { outcome: 'copied', origin: 'hub', slicesMoved: 0, bytesMoved: 0, bytesAvoided: 0 }
+    expect(await Promise.all(tasks)).toMatchObject([nothing, nothing])
+    expect(progress).toEqual([
+      [0, 0],
+      [0, 0],
+    ])
     await reading
   })
 })
