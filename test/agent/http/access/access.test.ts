@@ -99,6 +99,18 @@ describe('access', () => {
     expect([...all].toSorted()).toEqual(written.toSorted())
   })
 
+  test('of a grant between stores is to what a copy needs and to what is public, and to nothing else', () => {
+    const granted = routes.filter((route) => route.granted).map(({ method, path }) => `${method} ${path}`)
+    expect(granted.toSorted()).toEqual([
+      'GET /v1/images/:id',
+      'GET /v1/images/:id/manifest',
+      'GET /v1/store',
+      'OPTIONS /v1/uploads',
+      'OPTIONS /v1/uploads/:id',
+      'POST /v1/slices/fetch',
+    ])
+  })
+
   test.each(Object.keys(ACCESS_TABLE))('to %s is what the table says, with every method, override and caller', async (pattern) => {
     const wrong: string[] = []
     for (const method of METHODS)
