@@ -101,6 +101,11 @@ export function plural(count: number, noun: string, nouns = `${noun}s`): string 
   return `${count} ${count === 1 ? noun : nouns}`
 }
 
+/** `1 copy of an image`, `2 copies of images`: one image in three stores is three of them. */
+export function copiesWords(count: number): string {
+  return plural(count, 'copy of an image', 'copies of images')
+}
+
 /**
  * Characters that can move the cursor of a terminal, reorder or hide text, or end a line: C0 and C1 controls, the category Format
  * (bidirectional, zero-width, soft hyphen, tags), line and paragraph separators, halves of surrogate pairs, and invisible letters.

@@ -8,7 +8,7 @@ import { graceWords, labelWords, policyWords } from '../../policies/policy.ts'
 import type { Policy } from '../../policies/policy.ts'
 import type { PolicyRun } from '../../policies/runs.ts'
 import type { Column, Field, Row, Tone } from '../../../protocol/views/view.ts'
-import { asSentence, formatAt, formatBytes, plural, UNKNOWN } from '../../../protocol/views/phrases.ts'
+import { asSentence, copiesWords, formatAt, formatBytes, plural, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import type { CommandActor } from '../command.ts'
 
 /** Rows of a plan that are shown; the rest is counted. */
@@ -85,7 +85,7 @@ export function policyFields(policy: Policy, runs: readonly PolicyRun[], nowMs: 
 
 function runFields(run: PolicyRun): Field[] {
   const tone: Tone = run.endedMs === null ? 'plain' : run.outcome === 'succeeded' ? 'good' : 'bad'
-  const result = run.endedMs === null ? `${plural(run.copies.length, 'copy of an image', 'copies of images')} being made` : asSentence(run.result)
+  const result = run.endedMs === null ? `${copiesWords(run.copies.length)} being made` : asSentence(run.result)
   const next = run.action === '' ? '' : ` ${run.action}`
   return [{ label: `Run of ${formatAt(run.startedMs)}`, value: `${result}${next}`, tone }]
 }
@@ -107,8 +107,8 @@ export function planRows(plan: PolicyPlan): Row[] {
 export function planWords({ copies, removals, findings, moreFindings, images }: PolicyPlan): string {
   const bytes = copies.reduce((sum, copy) => sum + copy.bytes, 0)
   const parts = [
-    copies.length === 0 ? 'nothing to copy' : `${plural(copies.length, 'copy of an image', 'copies of images')} to make, up to ${formatBytes(bytes)}`,
-    ...(removals.length === 0 ? [] : [`${plural(removals.length, 'copy of an image', 'copies of images')} to remove`]),
+    copies.length === 0 ? 'nothing to copy' : `${copiesWords(copies.length)} to make, up to ${formatBytes(bytes)}`,
+    ...(removals.length === 0 ? [] : [`${copiesWords(removals.length)} to remove`]),
     ...(findings.length === 0 ? [] : [plural(findings.length + moreFindings, 'finding')]),
   ]
   return `It is about ${plural(images, 'image')} now: ${parts.join(', ')}.`

@@ -12,7 +12,7 @@ import type { StartedRun } from './start-run.ts'
 import { settleRun, settleRuns } from './settle-runs.ts'
 import { makeView } from '../../../protocol/views/view.ts'
 import type { View } from '../../../protocol/views/view.ts'
-import { asSentence, formatAt, formatBytes, plural } from '../../../protocol/views/phrases.ts'
+import { asSentence, copiesWords, formatAt, formatBytes, plural } from '../../../protocol/views/phrases.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
@@ -67,7 +67,7 @@ function confirmRemovals(context: CommandContext, input: Pick<CommandInput, 'con
   return gate(context, input, {
     title: `Run ${policy.name} and remove copies`,
     names: [policy.name],
-    question: `${plural(plan.removals.length, 'copy of an image', 'copies of images')} would be removed: ${named.join('; ')}${more}. ${plural(plan.copies.length, 'copy of an image', 'copies of images')} would be made.`,
+    question: `${copiesWords(plan.removals.length)} would be removed: ${named.join('; ')}${more}. ${copiesWords(plan.copies.length)} would be made.`,
     essence: [
       ...plan.removals.map(({ key, store, keepers }) => `${store} ${key}, kept in ${keepers.map((keeper) => keeper.store).join(', ')}`),
       ...plan.copies.map(({ key, target }) => `${key} to ${target}`),
@@ -79,7 +79,7 @@ function confirmRemovals(context: CommandContext, input: Pick<CommandInput, 'con
       },
       {
         label: 'Copied',
-        value: `${plural(plan.copies.length, 'copy of an image', 'copies of images')}, at most ${formatBytes(plan.copies.reduce((sum, { bytes }) => sum + bytes, 0))}`,
+        value: `${copiesWords(plan.copies.length)}, at most ${formatBytes(plan.copies.reduce((sum, { bytes }) => sum + bytes, 0))}`,
       },
       {
         label: 'Duration',

@@ -4,7 +4,7 @@ import { syncResultSchema } from '../../../protocol/sync/sync.ts'
 import type { SyncImage } from '../../../protocol/sync/sync.ts'
 import type { Task } from '../../../protocol/task.ts'
 import type { CommandContext } from '../command.ts'
-import { isEnded, plural } from '../../../protocol/views/phrases.ts'
+import { copiesWords, isEnded } from '../../../protocol/views/phrases.ts'
 import type { CopyFailure, PolicyRun, RunEnd } from '../../policies/runs.ts'
 
 /** Failures that an ended run keeps; the rest is counted in its result. */
@@ -89,8 +89,8 @@ function outcomeOf(run: PolicyRun, failures: readonly CopyFailure[]): RunEnd {
   const [failure] = failures
   const [finding] = unmet
   const parts = [
-    copied > 0 ? `${plural(copied, 'copy of an image', 'copies of images')} made` : '',
-    run.removed > 0 ? `${plural(run.removed, 'copy of an image', 'copies of images')} removed` : '',
+    copied > 0 ? `${copiesWords(copied)} made` : '',
+    run.removed > 0 ? `${copiesWords(run.removed)} removed` : '',
     failure ? `${failures.length} not: ${failure.name} in ${failure.target}: ${failure.reason}` : '',
     finding ? `not met: ${finding.text}${unmet.length > 1 ? ` ${unmet.length - 1} more findings.` : ''}` : '',
   ].filter((part) => part !== '')

@@ -7,7 +7,7 @@ import type { SyncLimits } from '../../../../protocol/sync/sync-limits.ts'
 import type { PlanPromise } from '../../../approvals/plans.ts'
 import { bulkJson } from '../../../bulk/bulk-card.ts'
 import type { StoreRecord } from '../../../fleet/registry.ts'
-import { plural } from '../../../../protocol/views/phrases.ts'
+import { copiesWords, plural } from '../../../../protocol/views/phrases.ts'
 import { quoteOption, quoteWord } from '../../../views/quote.ts'
 import type { View } from '../../../../protocol/views/view.ts'
 import { runBulk } from '../../bulk/begin.ts'
@@ -117,7 +117,7 @@ function askForCopies(
     title,
     names,
     aliases: only && copies.length === 1 ? [only.image.id] : [],
-    question: `${plural(copies.length, 'copy of an image', 'copies of images')} would be made.${full.map(({ target }) => ` It may not fit into ${target.name}.`).join('')}`,
+    question: `${copiesWords(copies.length)} would be made.${full.map(({ target }) => ` It may not fit into ${target.name}.`).join('')}`,
     essence: copies.map(({ image, target }) => `${image.id} ${image.manifestDigest ?? ''} ${target.name}`),
     promises,
     checklist: [],

@@ -29,6 +29,7 @@ import {
   withoutDamage,
   withSliceDamage,
 } from '../../../../agent/images/records/image-states.ts'
+import { errorCode } from '../../../../protocol/errors.ts'
 import type { Image, ImagePatch, ImageStatus } from '../../../../protocol/images/image.ts'
 import { imageStatusSchema } from '../../../../protocol/images/image.ts'
 import { RAW_DETAILS } from '../../../support/images/inspected.ts'
@@ -59,7 +60,7 @@ function codeOf(run: () => unknown): unknown {
   try {
     run()
   } catch (error) {
-    return error instanceof Error && 'code' in error ? [error.code, error.message] : error
+    return error instanceof Error ? [errorCode(error), error.message] : error
   }
   return 'nothing'
 }
