@@ -62,7 +62,7 @@ export function listWindow(context: CommandContext, { filter, sort, isFresh }: I
   }
   const wholeKeys = seesAllImages(actor) ? keys : current.filter(({ name }) => seesWhole(name)).map(({ key }) => key)
   const windowFilter: WindowFilter = { ...filter, keys, wholeKeys }
-  const totals = catalogue.windows.totals(windowFilter, wanted.words)
+  const { found: matches, ...totals } = catalogue.windows.totals(windowFilter, wanted.words)
   return {
     stores: new Set(current.map(({ name }) => name)),
     asOfMs: current.reduce((least, { asOfMs }) => Math.min(least, asOfMs), nowMs),
@@ -75,7 +75,7 @@ export function listWindow(context: CommandContext, { filter, sort, isFresh }: I
         return isShown(row) ? [{ row, listed: image, value: valueOf(order, image) }] : []
       })
       const last = absent.map(heldRow).filter(isShown)
-      const ordered = totals.found + live.length
+      const ordered = matches + live.length
       const offset = pageStart(wanted.offset, ordered + last.length)
       // Without rows of others the database skips what comes before the page.
       const skipped = live.length === 0 ? offset : 0

@@ -75,7 +75,7 @@ describe('the catalogue', () => {
     using it = open({ 'edge-a': many(0, 2), 'edge-b': many(2, 1) })
     const window = it.windowOf()
     expect([...(window?.stores ?? [])]).toEqual(['edge-a', 'edge-b'])
-    expect(window?.totals).toEqual({ images: 3, length: 1_800_000, stored: 600_000, found: 3 })
+    expect(window?.totals).toEqual({ images: 3, length: 1_800_000, stored: 600_000 })
     expect(window?.asOfMs).toBe(it.clock.nowMs())
   })
 
