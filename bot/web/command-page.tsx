@@ -12,7 +12,7 @@ import { changesSomething, spelled } from '../commands/record.ts'
 import { runParsed } from '../commands/run.ts'
 import { CONFIRM_FIELD } from '../../protocol/views/html/forms.tsx'
 import type { Html } from '../../protocol/views/html/html.ts'
-import { ViewSection } from '../../protocol/views/html/view.tsx'
+import { Notes, ViewSection } from '../../protocol/views/html/view.tsx'
 import { Words } from '../../protocol/views/html/words.tsx'
 import type { View } from '../../protocol/views/view.ts'
 import { CHART_LOADS } from './charts/assets.ts'
@@ -23,9 +23,10 @@ import { HelpPanel } from './help-panel.tsx'
 import { parseRequest, pathOf, targetsOf, seriesHrefOf } from './command-words.ts'
 import type { CommandRequest } from './command-words.ts'
 import { Page } from './layout.tsx'
-import { isMoving, Section, showParts } from './parts.tsx'
+import { isMoving, partsAt, Section, showParts } from './parts.tsx'
+import type { Part, ShownPart } from './parts.tsx'
 import { htmlOptions, lookOf } from './session-context.ts'
-import type { PageContext } from './session-context.ts'
+import type { Look, PageContext } from './session-context.ts'
 
 /** Answers a request for a page of a command. */
 export async function showCommand(c: PageContext, request: CommandRequest): Promise<Response> {
@@ -88,9 +89,7 @@ async function answer(c: PageContext, request: CommandRequest, { status, view, f
   const context = c.get('context')
   const title = view?.title ?? spelled(command)
   const look = lookOf(c)
-  // Only an answer that goes on is looked at again: what a look costs is known for places, and not for every command.
-  const isLive = c.req.method === 'GET' && view !== undefined && !view.isPrivate && isMoving(view)
-  const [part] = isLive ? await showParts(look, [{ command, view, values: {} }]) : []
+  const live = view && (await liveAnswer(look, { command, view, values: {} }, c.req.method))
   const options = { token: c.get('token'), makeOnce: () => crypto.randomUUID() }
   const asked = view?.charts?.length ? parseRequest(context.commands, request) : undefined
   const seriesHref = asked?.kind === 'command' ? seriesHrefOf(asked.command, asked.input) : undefined
@@ -100,13 +99,16 @@ async function answer(c: PageContext, request: CommandRequest, { status, view, f
     actor: c.get('actor'),
     token: c.get('token'),
     ...(seriesHref === undefined ? {} : { loads: CHART_LOADS }),
-    ...(part ? { live: { address: look.url.pathname + look.url.search, mark: '' } } : {}),
+    ...(live ? { live: { address: live.url.pathname + live.url.search, mark: '' } } : {}),
   }
   const isAllowed = mayRun(context, command)
   return c.html(
     <Page frame={frame}>
-      {part ? (
-        <Section look={look} part={part} />
+      {live ? (
+        <>
+          <Section look={look} part={live.part} />
+          <Notes notes={live.notes} />
+        </>
       ) : view ? (
         <ViewSection view={view} options={htmlOptions(look, view, command, { level: 1, nameError, seriesHref })} />
       ) : (
@@ -126,6 +128,32 @@ async function answer(c: PageContext, request: CommandRequest, { status, view, f
     </Page>,
     status,
   )
+}
+
+interface LiveAnswer {
+  /** What the page looks at again. */
+  readonly url: URL
+  readonly part: ShownPart
+  /** What the part does not say. */
+  readonly notes: readonly string[]
+}
+
+/**
+ * Returns an answer that goes on as a part that changes by itself; undefined for all others: what a look costs is known for places, and not for every
+ * command. The answer of a form cannot be asked for again, so the one task that it started takes its place.
+ */
+async function liveAnswer(look: Look, answered: Part, method: string): Promise<LiveAnswer | undefined> {
+  const { view } = answered
+  if (view.isPrivate || !isMoving(view)) return undefined
+  if (method === 'GET') {
+    const [part] = await showParts(look, [answered])
+    return part && { url: look.url, part, notes: [] }
+  }
+  const [started, ...others] = view.progress
+  if (!started || others.length > 0) return undefined
+  const there = { ...look, url: new URL(`/c/task/show/${encodeURIComponent(started.task.id)}`, look.url) }
+  const [part] = await showParts(there, (await partsAt(there)) ?? [])
+  return part && { url: there.url, part, notes: view.notes }
 }
 
 function Heading({ title, summary }: { readonly title: string; readonly summary: string }): Html {

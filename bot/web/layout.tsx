@@ -34,7 +34,7 @@ export interface PageFrame {
 }
 
 export interface LiveFrame {
-  /** The address with its query. */
+  /** The address with its query: that of the page, or of what a form has started. */
   readonly address: string
   /** What the page knew when it was made; empty while it shows work that goes on. */
   readonly mark: string
@@ -87,7 +87,7 @@ export function Page({ frame, children }: { readonly frame: PageFrame; readonly 
           </form>
         </div>
       </header>
-      <main id="main" tabindex={-1} {...(live === undefined ? {} : { 'data-live': live.mark })}>
+      <main id="main" tabindex={-1} {...(live === undefined ? {} : { 'data-live': live.mark, 'data-for': live.address })}>
         {children}
         {live === undefined ? (
           ''

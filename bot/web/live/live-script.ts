@@ -90,7 +90,7 @@ if (live) {
       clearTimeout(silence)
       silence = setTimeout(() => own.abort(), SILENT)
     }
-    const query = new URLSearchParams({ for: location.pathname + location.search, mark })
+    const query = new URLSearchParams({ for: live.dataset.for, mark })
     for (const part of document.querySelectorAll('[data-part]')) query.append('has', part.dataset.part)
     let told = ''
     try {

@@ -107,7 +107,8 @@ function Progress({ followed, options }: { readonly followed: FollowedTask; read
   )
 }
 
-function Notes({ notes }: { readonly notes: readonly string[] }): Html {
+/** Remarks below an answer; nothing without any. */
+export function Notes({ notes }: { readonly notes: readonly string[] }): Html {
   if (notes.length === 0) return <></>
   return (
     <ul class="notes" aria-label="Notes">

@@ -23,8 +23,13 @@ export interface SentFacts {
 
 /** Opens a place and its stream; `fields` replace those that the page says. */
 export async function openLive(page: TestPage, visitor: Visitor, path: string, fields: Readonly<Record<string, string>> = {}): Promise<LiveReader> {
-  const { text: html } = await visitor.get(path)
-  const query = new URLSearchParams({ for: path, mark: /<main [^>]*data-live="([^"]*)"/.exec(html)?.[1] ?? 'none' })
+  return openLiveOf(page, visitor, (await visitor.get(path)).text, { for: path, ...fields })
+}
+
+/** Opens the stream that a page names; `fields` replace those that it says. */
+export async function openLiveOf(page: TestPage, visitor: Visitor, html: string, fields: Readonly<Record<string, string>> = {}): Promise<LiveReader> {
+  const said = (name: string): string => new RegExp(`<main [^>]*data-${name}="([^"]*)"`).exec(html)?.[1] ?? 'none'
+  const query = new URLSearchParams({ for: said('for'), mark: said('live') })
   for (const [, version = ''] of html.matchAll(/data-part="([^"]*)"/g)) query.append('has', version)
   for (const [name, value] of Object.entries(fields)) query.set(name, value)
   return openStream(page, visitor, `/live?${query.toString()}`)

@@ -8,7 +8,7 @@ import { taskSchema } from '../../../protocol/task.ts'
 import { refuse, storeOf, page as listOf } from '../commands/scripted-fleet.ts'
 import { openTestPage } from './fixture.ts'
 import type { TestPage } from './fixture.ts'
-import { openLive, openStream } from './live-reader.ts'
+import { openLive, openLiveOf, openStream } from './live-reader.ts'
 
 /** Lets what was begun go on until the application waits for the clock. */
 const settle = async (): Promise<void> => {
@@ -154,6 +154,22 @@ describe('a live page', () => {
     await pass(page, 10 * PAUSE_MS_MIN)
     expect(page.asked.length).toBe(before)
     await stream.cancel()
+  })
+
+  test('that answers a form moves as the page of the task that it started', async () => {
+    let done = 10
+    const scripts = { 'POST /schedules/scrub/run': () => scrub(done), 'GET /tasks': () => listOf([scrub(done)]), [`GET /tasks/${TASK}`]: () => scrub(done) }
+    using page = openTestPage({ scripts: { 'edge-a': scripts } })
+    const visitor = await page.enter()
+    const { status, text } = await visitor.post('/c/schedule/run/edge-a/scrub')
+    expect([status, /<h1[^>]*>.*?<\/h1>/s.exec(text)?.[0]]).toEqual([200, expect.stringContaining(`Task ${TASK}`)])
+    expect(text).toContain(`href="/c/task/show/${TASK}">Load again`)
+    const stream = await openLiveOf(page, visitor, text)
+    done = 40
+    await pass(page)
+    expect((await stream.next())?.data.parts[0]?.html).toContain('value="40"')
+    await stream.cancel()
+    expect(page.asked.filter((request) => request.includes('POST'))).toHaveLength(1)
   })
 
   test('leaves nothing in the audit log, and keeps saying what changed since the page before', async () => {
