@@ -17,5 +17,5 @@ test('docs/slack.md shows the main cards as they are rendered', async () => {
       docs.replace(SECTION, () => `${text}\n`),
     )
   else expect(SECTION.exec(docs)?.[0]).toBe(`${text}\n`)
-  expect(found).toHaveLength(11)
+  expect(found).toHaveLength(13)
 })

@@ -2,6 +2,8 @@
 
 import { renderMessage } from '../../../bot/views/blocks.ts'
 import type { SlackMessage } from '../../../bot/views/blocks.ts'
+import { bulkCard } from '../../../bot/bulk/bulk-card.ts'
+import type { BulkItem, BulkRun } from '../../../bot/bulk/bulk-run.ts'
 import { createMakeHome } from '../../../bot/slack/home/make-home.ts'
 import { noticeMessage } from '../../../bot/slack/send/send-outbox.ts'
 import { tasksView } from '../../../bot/commands/task/task-view.ts'
@@ -49,21 +51,46 @@ function openFleet() {
   })
 }
 
-/** The cards that alerts post: one store that stopped, and a zone with many. */
-function alertCards(): View[] {
-  const names = Array.from({ length: 12 }, (_unused, n) => `far-${String(n + 1).padStart(2, '0')}`)
-  const one = openAlertScene({ 'edge-c': 'zone-1' })
-  const many = openAlertScene(Object.fromEntries(names.map((name) => [name, 'zone-2'])))
-  return [one, many].flatMap((scene) => {
-    using it = scene
-    it.bot.alerts.subscriptions.put({ channel: 'C024BE91L', store: '', zone: '', severity: 'warning', createdBy: 'ada' }, {}, NOW_MS)
-    it.see(it === one ? { 'edge-c': 'stopped' } : Object.fromEntries(names.map((name) => [name, 'stopped' as const])))
-    it.pass(60)
-    return it
-      .messages()
-      .slice(0, 1)
-      .map(({ view }) => view)
+const names = (what: string, count: number): string[] => Array.from({ length: count }, (_unused, n) => `${what}-${String(n + 1).padStart(2, '0')}`)
+
+/** The card that an alert posts when all stores of these zones stop at the same time. */
+function alertCard(zones: Readonly<Record<string, readonly string[]>>): View {
+  const stores = Object.entries(zones).flatMap(([zone, stopped]) => stopped.map((store) => [store, zone] as const))
+  using it = openAlertScene(Object.fromEntries(stores))
+  it.bot.alerts.subscriptions.put({ channel: 'C024BE91L', store: '', zone: '', severity: 'warning', createdBy: 'ada' }, {}, NOW_MS)
+  it.see(Object.fromEntries(stores.map(([store]) => [store, 'stopped' as const])))
+  it.pass(60)
+  const [message] = it.messages()
+  if (!message) throw new Error('no alert was posted')
+  return message.view
+}
+
+/** A deletion of twelve images of which two failed. */
+function bulkView(): View {
+  const items = names('app', 12).map((name, n): BulkItem => {
+    const hasFailed = n === 3 || n === 7
+    return {
+      ...{ n, name, image: `img_${String(n).padStart(26, '0')}`, store: n < 6 ? 'edge-a' : 'edge-b', length: 2e9, params: {}, task: '', auditSeq: 1 },
+      state: hasFailed ? 'failed' : 'done',
+      ...(hasFailed ? { detail: `${name} is used by vm-${n}.`, next: `image unbind ${name} vm-${n}` } : { detail: '', next: '' }),
+    }
   })
+  const run: BulkRun = {
+    ...{
+      id: 12,
+      verb: 'delete',
+      title: 'Delete 12 images',
+      params: {},
+      actor: 'ada (U024BE7LH)',
+      actorId: 'U024BE7LH',
+      surface: 'slack',
+      channel: 'C024BE91L',
+      origin: '',
+    },
+    ...{ state: 'done', startedMs: NOW_MS - 95_000, endedMs: NOW_MS, cancelledBy: '', total: 12 },
+    counts: { waiting: 0, running: 0, done: 10, failed: 2, skipped: 0 },
+  }
+  return bulkCard(run, items, NOW_MS)
 }
 
 /** The home tab of an operator who looked at it two hours ago, while an alert is in force. */
@@ -105,15 +132,15 @@ export async function previews(): Promise<[string, string][]> {
   fleet.clock.advance(185_000)
   const asked: [string, string][] = []
   for (const line of ['store health', 'store health edge-c', 'store list', 'image list', 'image delete debian-12 store=edge-a']) asked.push(await ask(line))
-  const [stopped, zone] = alertCards()
-  if (!stopped || !zone) throw new Error('no alert was posted')
   const late = noticeMessage({ kind: 'notice', channel: 'C1', messages: 3, edits: 2, oldestMs: NOW_MS - 900_000, dropped: 0 }, NOW_MS)
   return [
     ...asked,
     ['A sync that runs', card(tasksView('Sync of debian-12 to edge-b', [{ store: 'edge-b', task: TASK }], NOW_MS))],
     ['A sync that failed', card(tasksView('Sync of debian-12 to edge-b', [{ store: 'edge-b', task: failed }], NOW_MS))],
-    ['An alert', card(stopped)],
-    ['Many alerts of a zone', card(zone)],
+    ['Many images at once, when it has ended', card(bulkView())],
+    ['An alert', card(alertCard({ 'zone-1': ['edge-c'] }))],
+    ['Many alerts of a zone', card(alertCard({ 'zone-2': names('far', 12) }))],
+    ['An outage of several zones', card(alertCard({ 'zone-2': names('far', 6), 'zone-3': names('north', 6), 'zone-4': names('south', 6) }))],
     ['After Slack was away', preview(late)],
     ['The home tab of the app', await homeTab(fleet)],
   ]
