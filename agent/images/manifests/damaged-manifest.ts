@@ -31,7 +31,8 @@ export async function checkManifestEnds(disk: Disk, path: string, manifestDigest
   const ends = new Uint8Array(MANIFEST_HEADER_BYTES + MANIFEST_TRAILER_BYTES)
   const header = ends.subarray(0, MANIFEST_HEADER_BYTES)
   const trailer = ends.subarray(MANIFEST_HEADER_BYTES)
-  await Promise.all([file.read(header, 0), file.read(trailer, stat.length - MANIFEST_TRAILER_BYTES)])
+  await file.read(header, 0)
+  await file.read(trailer, stat.length - MANIFEST_TRAILER_BYTES)
   const count = Number(new DataView(ends.buffer).getBigUint64(12, true))
   if (manifestLength(count) !== stat.length) return damaged(`its file has ${stat.length} bytes, which does not match ${count} entries`)
   try {
