@@ -148,12 +148,16 @@ function cpuMsOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
-/** The files that home and one store load: style, scripts and icon, as they travel. */
+/** The files that home and one store load: style, scripts and icon, and what their scripts import, as they travel. */
 async function measureCode(port: number, cookie: string): Promise<Figure> {
   const files = new Set<string>()
   for (const path of ['/', '/stores/store-0500']) {
     const html = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { cookie } }).then((answer) => answer.text())
     for (const [, file = ''] of html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)) files.add(file)
+  }
+  for (const file of files) {
+    const script = await fetch(`http://127.0.0.1:${port}${file}`, { headers: { cookie } }).then((answer) => answer.text())
+    for (const [, imported = ''] of script.matchAll(/import\('(\/assets\/[^']+)'\)/g)) files.add(imported)
   }
   let bytes = 0
   for (const file of files) bytes += (await ask(port, cookie, file)).bytes.length

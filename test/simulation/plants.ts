@@ -67,8 +67,8 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
     replacements: [
       {
         module: '/agent/slices/gc/gc.ts',
-        sound: '(digest) => marked.has(digest) || watch.isTouched(digest), options',
-        planted: '(digest) => marked.has(digest), options',
+        sound: '(digest) => named.has(digest) || watch.isTouched(digest), options',
+        planted: '(digest) => named.has(digest), options',
       },
       { module: '/agent/slices/gc/gc.ts', sound: 'watch.isTouched(digest) || marked?.has(digest) === true', planted: 'marked?.has(digest) === true' },
     ],
