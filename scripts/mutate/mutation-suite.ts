@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { resolveCommit } from './git.ts'
 import type { SuiteResult } from '../suites.ts'
 
-const MINUTES = 2
+const MINUTES = 1
 /**
  * Score that the sample must reach, in percent. A sample of 30 mutants has a standard error of 9 points, so the floor is well below the
  * score of the whole tree: it is missed by changes with hardly any tests, not by the choice of the sample.
  */
 const FLOOR = 35
 
-/** Runs for two minutes at most and shows the survivors. It counts as one test, which is skipped outside of a repository of git. */
+/** Runs for a minute at most and shows the survivors. It counts as one test, which is skipped outside of a repository of git. */
 export async function runMutationSuite(since: string, show: (text: string) => void): Promise<SuiteResult> {
   if (resolveCommit('.', since) === undefined) {
     show(`skipped: mutation run, because there is no commit ${since}`)
