@@ -10,6 +10,8 @@ import type { BotDatabase } from '../system/database.ts'
 import type { Contact } from './fleet.ts'
 import { judge } from './judge.ts'
 import type { Registry, StoreRecord } from './registry.ts'
+import { createStateRows } from './state-rows.ts'
+import type { StateHead, StateRow } from './state-rows.ts'
 import type { StateChanges } from './state-changes.ts'
 import type { Zones } from './zones/zones.ts'
 
@@ -56,14 +58,6 @@ export interface SeenTask {
   readonly subject: string
 }
 
-interface Row {
-  store: string
-  kind: Sighting['kind']
-  state: string
-  document: string
-  as_of_ms: number
-}
-
 export interface FleetStatesDeps {
   readonly database: BotDatabase
   readonly registry: Registry
@@ -73,13 +67,14 @@ export interface FleetStatesDeps {
 
 /** Creates the states on the bot's database. */
 export function createFleetStates({ database, registry, changes, zones }: FleetStatesDeps): FleetStates {
-  const find = database.query<Row, { store: string }>('SELECT * FROM fleet_states WHERE store = $store')
-  const all = database.query<Row, []>('SELECT * FROM fleet_states')
+  const rows = createStateRows(database)
+  const find = database.query<{ kind: Sighting['kind']; state: string }, { store: string }>('SELECT kind, state FROM fleet_states WHERE store = $store')
   // A store that was removed or that moved to another address meanwhile is not the one that was seen.
   const write = database.query<null, { store: string; url: string; kind: string; state: string; document: string; asOf: number }>(
-    `INSERT INTO fleet_states (store, kind, state, document, as_of_ms)
-     SELECT name, $kind, $state, $document, $asOf FROM stores WHERE name = $store AND url = $url
-     ON CONFLICT (store) DO UPDATE SET kind = $kind, state = $state, document = $document, as_of_ms = $asOf WHERE as_of_ms <= $asOf`,
+    `INSERT INTO fleet_states (store, kind, state, document, as_of_ms, version)
+     SELECT name, $kind, $state, $document, $asOf, hex(randomblob(8)) FROM stores WHERE name = $store AND url = $url
+     ON CONFLICT (store) DO UPDATE SET kind = $kind, state = $state, document = $document, as_of_ms = $asOf, version = excluded.version
+       WHERE as_of_ms <= $asOf`,
   )
   const tasks = database.query<SeenTask, { limit: number }>(
     `SELECT store, task.value ->> 'id' AS id, task.value ->> 'kind' AS kind, task.value ->> 'subject' AS subject
@@ -102,12 +97,12 @@ export function createFleetStates({ database, registry, changes, zones }: FleetS
     record: (sightings) => recordAll.immediate(sightings),
     tasks: (limit) => tasks.all({ limit }),
     read(stores, sinceMs, nowMs) {
-      const rows = stores.length === 1 && stores[0] ? [find.get({ store: stores[0].name })] : all.all()
-      const byName = new Map(rows.flatMap((row) => (row ? [[row.store.toLowerCase(), row] as const] : [])))
+      const isWanted = (row: StateHead): boolean => isCurrent(row, sinceMs, nowMs)
+      const byName = stores.length === 1 ? undefined : rows.all(isWanted)
       const found = new Map<string, Sighting>()
       for (const store of stores) {
-        const row = byName.get(store.name.toLowerCase())
-        if (row && isCurrent(row, sinceMs, nowMs)) found.set(store.name, sightingOf(store, row))
+        const row = byName ? byName.get(store.name.toLowerCase()) : rows.find(store.name)
+        if (row && isWanted(row)) found.set(store.name, sightingOf(store, row))
       }
       return found
     },
@@ -115,9 +110,9 @@ export function createFleetStates({ database, registry, changes, zones }: FleetS
 }
 
 /** Whether a row says how a store is now. A silence and a refusal last until the service hears from the store again. */
-function isCurrent(row: Row, sinceMs: number, nowMs: number): boolean {
-  if (row.kind !== 'answered' && row.as_of_ms >= sinceMs) return true
-  return Math.abs(nowMs - row.as_of_ms) <= STATE_AGE_MAX_MS
+function isCurrent(row: StateHead, sinceMs: number, nowMs: number): boolean {
+  if (row.kind !== 'answered' && row.asOfMs >= sinceMs) return true
+  return Math.abs(nowMs - row.asOfMs) <= STATE_AGE_MAX_MS
 }
 
 interface Silent {
@@ -134,11 +129,9 @@ function documentOf(sighting: Sighting): StoreFacts | Problem | Silent {
 }
 
 /** The documents were checked before they were written, so they are not checked again. */
-function sightingOf(store: StoreRecord, row: Row): Sighting {
-  const asOfMs = row.as_of_ms
-  const document: unknown = JSON.parse(row.document)
-  if (row.kind === 'answered') return { kind: 'answered', store, value: document as StoreFacts, asOfMs }
-  if (row.kind === 'stopped') return { kind: 'stopped', store, ...(document as Silent), asOfMs }
+function sightingOf(store: StoreRecord, { kind, asOfMs, document }: StateRow): Sighting {
+  if (kind === 'answered') return { kind: 'answered', store, value: document as StoreFacts, asOfMs }
+  if (kind === 'stopped') return { kind: 'stopped', store, ...(document as Silent), asOfMs }
   const problem = document as Problem
   return { kind: 'refused', store, problem, error: new ProblemError(problem), asOfMs }
 }

@@ -73,3 +73,8 @@ export const MAINTENANCE_COLUMNS = `
   ALTER TABLE stores ADD COLUMN maintenance_until_ms INTEGER;
   ALTER TABLE stores ADD COLUMN maintenance_reason TEXT;
   ALTER TABLE stores ADD COLUMN maintenance_by TEXT;`
+
+/** A text that differs for each write of a state. */
+export const STATE_VERSIONS = `
+  ALTER TABLE fleet_states ADD COLUMN version TEXT NOT NULL DEFAULT '';
+  UPDATE fleet_states SET version = hex(randomblob(8));`

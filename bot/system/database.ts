@@ -12,7 +12,7 @@ import { APPROVAL_TABLES } from '../approvals/tables.ts'
 import { BULK_TABLES } from '../bulk/tables.ts'
 import { CREDENTIAL_TABLES } from '../credentials/tables.ts'
 import { CATALOGUE_TABLES } from '../fleet/catalogue/tables.ts'
-import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
+import { FLEET_TABLES, MAINTENANCE_COLUMNS, STATE_VERSIONS } from '../fleet/tables.ts'
 import { UPLOAD_PAGE_TABLES } from '../gateway/tables.ts'
 import { LINK_CARD_TABLES } from '../links/tables.ts'
 import { HYPERVISOR_TABLES } from '../hypervisors/tables.ts'
@@ -154,6 +154,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   // What a form was opened with; empty for a confirmation.
   `ALTER TABLE modals ADD COLUMN form TEXT NOT NULL DEFAULT ''`,
   SAMPLE_TABLES,
+  STATE_VERSIONS,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

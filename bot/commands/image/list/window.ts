@@ -6,6 +6,7 @@ import type { Cut, Row } from '../../../../protocol/views/view.ts'
 import { WINDOW_ORDERS } from '../../../fleet/catalogue/window.ts'
 import type { WindowFilter, WindowOrder } from '../../../fleet/catalogue/window.ts'
 import type { StoreRecord } from '../../../fleet/registry.ts'
+import { keptSightings } from '../../../fleet/see.ts'
 import type { CommandContext } from '../../command.ts'
 import { actorIn } from '../../permit.ts'
 import type { FoundImage } from '../find.ts'
@@ -53,7 +54,8 @@ export function listWindow(context: CommandContext, { filter, sort, isFresh }: I
   const sinceMs = fleet.kept?.runs.runningSince(nowMs)
   if (sinceMs === undefined) return undefined
   const byName = new Map(stores.map((store) => [store.name, store]))
-  const current = catalogue.windows.current(sinceMs, nowMs).filter(({ name, asOfMs }) => byName.has(name) && asOfMs > fleet.changedMs(name) + STATE_DELAY_MS)
+  const sightings = keptSightings(fleet, stores, nowMs)
+  const current = catalogue.windows.current(sightings, sinceMs).filter(({ name, asOfMs }) => asOfMs > fleet.changedMs(name) + STATE_DELAY_MS)
   if (current.length === 0) return undefined
   const keys = current.map(({ key }) => key)
   const seesWhole = (name: string): boolean => {
@@ -62,7 +64,7 @@ export function listWindow(context: CommandContext, { filter, sort, isFresh }: I
   }
   const wholeKeys = seesAllImages(actor) ? keys : current.filter(({ name }) => seesWhole(name)).map(({ key }) => key)
   const windowFilter: WindowFilter = { ...filter, keys, wholeKeys }
-  const { found: matches, ...totals } = catalogue.windows.totals(windowFilter, wanted.words)
+  const totals = catalogue.windows.sums(windowFilter)
   return {
     stores: new Set(current.map(({ name }) => name)),
     asOfMs: current.reduce((least, { asOfMs }) => Math.min(least, asOfMs), nowMs),
@@ -75,12 +77,16 @@ export function listWindow(context: CommandContext, { filter, sort, isFresh }: I
         return isShown(row) ? [{ row, listed: image, value: valueOf(order, image) }] : []
       })
       const last = absent.map(heldRow).filter(isShown)
+      // Who looks for words mostly finds less than a page: the first page then says how many there are.
+      const first = words.length > 0 && wanted.offset === 0 ? catalogue.windows.page(windowFilter, { words, order, isDescending, offset: 0, limit }) : undefined
+      const isWhole = first !== undefined && first.length < limit
+      const matches = words.length === 0 ? totals.images : isWhole ? first.length : catalogue.windows.count(windowFilter, words)
       const ordered = matches + live.length
       const offset = pageStart(wanted.offset, ordered + last.length)
       // Without rows of others the database skips what comes before the page.
       const skipped = live.length === 0 ? offset : 0
       const read = { words, order, isDescending, offset: skipped, limit: offset + limit - skipped }
-      const known = offset < ordered || live.length > 0 ? catalogue.windows.page(windowFilter, read) : []
+      const known = first ?? (offset < ordered || live.length > 0 ? catalogue.windows.page(windowFilter, read) : [])
       const held = known.map(({ store, image, value }) => {
         const listed: ListedImage = { store: { name: store }, image }
         return { row: imageRow(listed), listed, value }
