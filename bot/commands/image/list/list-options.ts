@@ -79,8 +79,13 @@ export function compareImages(order: ImageOrder, a: Image, b: Image): number {
   const isDescending = order.startsWith('-')
   const sort = (isDescending ? order.slice(1) : order) as ImageSort
   const [left, right] = [sortValue(sort, a), sortValue(sort, b)]
-  const compared = left < right ? -1 : left > right ? 1 : a.id < b.id ? -1 : a.id > b.id ? 1 : 0
+  const compared = compareValues(left, right) || compareValues(a.id, b.id)
   return isDescending ? -compared : compared
+}
+
+/** Compares two values of one type, texts by their UTF-16 units. */
+export function compareValues(a: string | number, b: string | number): number {
+  return Number(a > b) - Number(a < b)
 }
 
 function sortValue(sort: ImageSort, image: Image): string | number {

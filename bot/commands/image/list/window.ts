@@ -15,6 +15,7 @@ import type { AbsentImage } from './held-images.ts'
 import { imageRow } from './image-rows.ts'
 import type { ListedImage } from './image-rows.ts'
 import type { ImageListing } from './list.ts'
+import { compareValues } from './list-options.ts'
 import { seesAllImages } from './seen-images.ts'
 
 /** A state may have been on its way when this process changed the store, for so long, in milliseconds. */
@@ -122,11 +123,7 @@ interface Ordered {
 
 /** Compares as the catalogue orders its rows. */
 function compare(a: Ordered, b: Ordered): number {
-  return order(a.value, b.value) || order(a.listed.image.id, b.listed.image.id) || order(a.listed.store.name, b.listed.store.name)
-}
-
-function order(a: string | number, b: string | number): number {
-  return a < b ? -1 : a > b ? 1 : 0
+  return compareValues(a.value, b.value) || compareValues(a.listed.image.id, b.listed.image.id) || compareValues(a.listed.store.name, b.listed.store.name)
 }
 
 /** The value by which the catalogue would order an image. */

@@ -100,7 +100,12 @@ describe('the fields', () => {
   })
 
   test('have the five newest runs', () => {
-    expect(fields(POLICY, Array<PolicyRun>(6).fill(ENDED)).filter((field) => field.startsWith('Run of'))).toHaveLength(5)
+    expect(
+      fields(
+        POLICY,
+        Array.from({ length: 6 }, () => ENDED),
+      ).filter((field) => field.startsWith('Run of')),
+    ).toHaveLength(5)
   })
 })
 

@@ -22,8 +22,14 @@ const TASKS: Script = {
   'GET /tasks/tsk_open': task('running', { endedAt: null }),
 }
 
+interface Setting {
+  readonly script?: Script
+  readonly cause?: PolicyRun['cause']
+  readonly policy?: Partial<Policy>
+}
+
 /** A run of the policy `two` that has ordered these copies. */
-function open(change: RunChange, { script = TASKS, cause = 'schedule' as PolicyRun['cause'], policy = {} as Partial<Policy> } = {}) {
+function open(change: RunChange, { script = TASKS, cause = 'schedule', policy = {} }: Setting = {}) {
   const fleet = openScriptedFleet({ 'edge-a': script })
   const context = fleet.bot.context({ name: 'bob', role: 'admin' }, 'console')
   const { policies, policyRuns, audit } = context

@@ -89,6 +89,17 @@ test('what the service before ordered is taken over at the start, and a run of a
   expect(it.last('theirs')).toMatchObject({ outcome: 'succeeded', actor: 'ann' })
 })
 
+test('a policy that is due runs also when its last run has only just ended', async () => {
+  using it = open({ soon: '1 0 * * *' })
+  it.leave('soon', 'command')
+  const copies = [{ name: 'disk', imageId: DISK.id, target: 'edge-a', source: 'hub', taskId: 'tsk_1' }]
+  it.policyRuns.change(it.last('soon')?.id ?? 0, { isOrdered: true, copies })
+  it.clock.advance(60_000)
+  await using _service = it.begin()
+  await until(() => it.last('soon')?.cause === 'schedule')
+  expect(it.policyRuns.list('soon').map(({ cause }) => cause)).toEqual(['schedule', 'command'])
+})
+
 test('after the start, a scheduled run belongs to whoever has its lease', async () => {
   using it = open({ ours: '0 3 * * *' })
   await using _service = it.begin()
@@ -135,7 +146,9 @@ test('a failure to look is in the log, and the next look is two seconds later', 
 
 test('a service that stops ends the step in progress and begins no further policy', async () => {
   let stopped: PromiseLike<void> | undefined
-  using it = open({ a: '* * * * *', b: '* * * * *' }, () => (stopped = service[Symbol.asyncDispose]()))
+  using it = open({ a: '* * * * *', b: '* * * * *' }, () => {
+    stopped = service[Symbol.asyncDispose]()
+  })
   it.clock.advance(60_000)
   const service = it.begin()
   await until(() => stopped !== undefined)

@@ -1,10 +1,11 @@
 // What a run of a policy orders: which images go into one sync and from where, and what it records meanwhile.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { orderCopies, startRun } from '../../../../bot/commands/policy/start-run.ts'
+import { orderCopies, planFor, startRun } from '../../../../bot/commands/policy/start-run.ts'
 import type { Policy } from '../../../../bot/policies/policy.ts'
 import type { PolicyRun } from '../../../../bot/policies/runs.ts'
 import type { Image } from '../../../../protocol/images/image.ts'
+import { problem } from '../../../../protocol/problems.ts'
 import { imageOf, openScriptedFleet, page, refuse } from '../scripted-fleet.ts'
 import type { Asked, Script } from '../scripted-fleet.ts'
 import { taskOf } from '../sessions/fleet.ts'
@@ -145,4 +146,23 @@ test('copies that another run has ordered are not ordered again', async () => {
   it.policyRuns.change(other?.id ?? 0, { copies: [{ name: 'disk-1', imageId: disk(1).id, target: 'edge-a', source: 'hub', taskId: null }] })
   await it.start()
   expect(it.ordered.map(({ images }) => images)).toEqual([['disk-2']])
+})
+
+test('a run that cannot be planned ends with the reason', async () => {
+  using it = open({ hub: disks(1) })
+  const list = (): never => {
+    throw problem('limit-reached', 'There are too many images.', { action: 'Name a label.' })
+  }
+  const started = await startRun({ ...it.context, policies: { ...it.context.policies, list } }, it.policy, 'command')
+  expect(started?.run).toMatchObject({ endedMs: it.clock.nowMs(), outcome: 'failed', result: 'There are too many images.', action: 'Name a label.' })
+  expect(it.ordered).toEqual([])
+})
+
+test('what another policy needs is not removed', async () => {
+  using it = open({ hub: disks(1) }, { 'GET /images': page(disks(1)) })
+  const one: Policy = { ...it.policy, scope: { kind: 'all' } }
+  expect((await planFor(it.context, one, true)).removals).toHaveLength(1)
+  it.context.policies.add({ ...it.policy, name: 'q' })
+  it.context.policies.add({ ...it.policy, name: 'r', scope: { kind: 'store', store: 'hub' } })
+  expect((await planFor(it.context, one, true)).removals).toEqual([])
 })
