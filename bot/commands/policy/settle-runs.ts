@@ -66,7 +66,7 @@ async function seeTask(context: CommandContext, run: PolicyRun, target: string, 
     // A refusal that a restart explains passes by itself.
     return status === 503 || status === 429 ? { end: undefined } : failed(detail, action)
   }
-  const graceMs = Math.max(SILENCE_MS_MIN, context.policies.find(run.policy)?.graceMs ?? 0)
+  const graceMs = Math.max(SILENCE_MS_MIN, context.policies.find(run.policy)?.graceMs ?? SILENCE_MS_MIN)
   if (contact.asOfMs - contact.sinceMs < graceMs) return { end: undefined }
   return failed(`${target} does not answer: ${contact.reason}`, `Look at store health ${target}.`)
 }
