@@ -67,8 +67,8 @@ export class BodyReader {
   readonly #stop = new AbortController()
   #ending: Ending | undefined
   #failure: unknown
-  #isReading = false
-  #readingSinceMs: number
+  /** Since when a piece is waited for; undefined while one is being processed. */
+  #readingSinceMs: number | undefined
   /** The whole body was read, so its connection can carry another request. */
   #isRead = false
   #isEnding = false
@@ -78,7 +78,6 @@ export class BodyReader {
     this.#body = body
     this.#reader = body.stream.getReader()
     this.#running = body.checksum && startChecksum(body.checksum.algorithm)
-    this.#readingSinceMs = deps.clock.monotonicMs()
     const options = {
       isProvisional: body.checksum !== undefined,
       quietMs: () => this.#quietMs(),
@@ -131,7 +130,7 @@ export class BodyReader {
   }
 
   #quietMs(): number {
-    return this.#isReading ? this.#deps.clock.monotonicMs() - this.#readingSinceMs : 0
+    return this.#readingSinceMs === undefined ? 0 : this.#deps.clock.monotonicMs() - this.#readingSinceMs
   }
 
   async #waitAndEnd(): Promise<void> {
@@ -173,7 +172,6 @@ export class BodyReader {
   /** Returns the next piece; undefined when the body ended in any way. */
   async #next(): Promise<Uint8Array | undefined> {
     this.#readingSinceMs = this.#deps.clock.monotonicMs()
-    this.#isReading = true
     this.#intake.startPiece()
     try {
       const { done, value } = await this.#reader.read()
@@ -186,7 +184,7 @@ export class BodyReader {
       this.#ending ??= error instanceof ProblemError && error.code === 'request-timeout' ? 'idle' : 'cut'
       return undefined
     } finally {
-      this.#isReading = false
+      this.#readingSinceMs = undefined
     }
   }
 

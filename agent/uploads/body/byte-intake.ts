@@ -29,6 +29,8 @@ export class ByteIntake implements BodyIntake {
   #provisionalSlot: IngestSlot | undefined
   /** Checkpoints of a body that is not verified yet. */
   #unverified: Checkpoint[] = []
+  /** Why a checkpoint failed. Bytes after it would leave a gap, so nothing more is committed. */
+  #broken: { readonly error: unknown } | undefined
 
   constructor(deps: BodyIntakeDeps, commits: UploadCommits, options: BodyIntakeOptions) {
     this.#deps = deps
@@ -93,7 +95,6 @@ export class ByteIntake implements BodyIntake {
   }
 
   async commit(isLast: boolean): Promise<void> {
-    await this.#settled()
     // Few bytes that make the upload whole go into slices at once, unless the wait for a slot was ended.
     if (isLast && this.#smallBytes > 0) await this.#ready()
     await this.#steps.run(async () => {
@@ -106,10 +107,8 @@ export class ByteIntake implements BodyIntake {
   }
 
   async close(): Promise<void> {
-    await this.#settled()
-    for (const { release } of this.#unverified) release()
-    this.#unverified = []
     try {
+      // The steps before it, such as a checkpoint in progress, end first. The ingest releases the checkpoints that were not committed.
       await this.#steps.run(() => this.#closeIngest())
     } finally {
       this.#slot.release()
@@ -117,20 +116,14 @@ export class ByteIntake implements BodyIntake {
     }
   }
 
-  async #settled(): Promise<void> {
-    await this.#slot.settled()
-    await this.#checkpoints.settled()
-  }
-
   /** Returns an ingest once there is a slot for it; undefined when the wait for one was ended. */
   async #ready(): Promise<Ingest | undefined> {
-    if (this.#ingest && this.#slot.hasSlot) return this.#ingest
     const { signal, isProvisional } = this.#options
     try {
       if (isProvisional && !this.#provisionalSlot) this.#provisionalSlot = await this.#deps.provisionalSlots.acquire(signal)
-    } catch (error) {
-      if (signal.aborted) return undefined
-      throw error
+    } catch {
+      // Only the signal ends a wait for a slot.
+      return undefined
     }
     if (!(await this.#slot.acquire())) return undefined
     return this.#ingest ?? this.#steps.run(() => this.#open())
@@ -153,6 +146,16 @@ export class ByteIntake implements BodyIntake {
   }
 
   async #checkpoint(isLast: boolean): Promise<void> {
+    if (this.#broken) throw this.#broken.error
+    try {
+      await this.#commitFresh(isLast)
+    } catch (error) {
+      this.#broken = { error }
+      throw error
+    }
+  }
+
+  async #commitFresh(isLast: boolean): Promise<void> {
     if (!this.#ingest) {
       const small = this.#takeSmall()
       if (small.length > 0) await this.#commits.commitTail(joinBytes(small))

@@ -67,11 +67,6 @@ export class Checkpoints {
     if (isLate && !this.#running && this.#deps.hasNews()) this.#startNow()
   }
 
-  /** Resolves when no checkpoint is in progress. */
-  async settled(): Promise<void> {
-    await this.#running
-  }
-
   #startNow(): void {
     this.mark()
     this.#running = this.#deps.steps.runInBackground(this.#deps.commit).finally(() => (this.#running = undefined))

@@ -151,12 +151,10 @@ export class SliceIntake implements BodyIntake {
   }
 
   async commit(): Promise<void> {
-    await this.#settled()
     await this.#steps.run(() => this.#checkpoint())
   }
 
   async close(): Promise<void> {
-    await this.#settled()
     try {
       await this.#steps.run(async () => {
         const batch = this.#batch
@@ -167,11 +165,6 @@ export class SliceIntake implements BodyIntake {
     } finally {
       this.#slot.release()
     }
-  }
-
-  async #settled(): Promise<void> {
-    await this.#slot.settled()
-    await this.#checkpoints.settled()
   }
 
   async #writeFrame(frame: UploadFrame, following: Iterator<UploadFrame>): Promise<void> {

@@ -83,11 +83,6 @@ export class SlotHolder {
     return true
   }
 
-  /** Resolves when the body is not being parked. */
-  async settled(): Promise<void> {
-    await this.#parking
-  }
-
   #isWanted(): boolean {
     return this.#slot !== undefined && this.#parking === undefined && this.#deps.ingestSlots.waiting > 0
   }

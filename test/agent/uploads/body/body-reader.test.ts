@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { StoreWriteFailed } from '../../../../agent/contract/slices.ts'
+import { problem } from '../../../../protocol/problems.ts'
 import type { ManifestEntry } from '../../../../protocol/slices/manifest.ts'
 import type { Checkpoint } from '../../../../agent/contract/slices.ts'
 import { createByteBudget } from '../../../../agent/uploads/body/byte-budget.ts'
@@ -83,7 +84,7 @@ function startBody(deps: BodyReaderDeps, slices: ReturnType<typeof createMemoryS
       return Buffer.compare(held, Buffer.concat(sent).subarray(0, held.byteLength)) === 0
     },
     close: () => controller.close(),
-    breakOff: () => controller.error(new Error('connection lost')),
+    breakOff: (error: Error = new Error('connection lost')) => controller.error(error),
     get isCancelled() {
       return isCancelled
     },
@@ -148,6 +149,18 @@ describe('a body', () => {
     expect(await body.ending).toBe('idle')
     expect(body.isCancelled).toBe(true)
     expect(body.offset).toBe(300 * KIB)
+  })
+
+  test.each<[string, Error, Ending]>([
+    ['because it was too slow', problem('request-timeout', 'too slow'), 'idle'],
+    ['with another refusal', problem('conflict', 'lost'), 'cut'],
+    ['with its connection', new Error('connection lost'), 'cut'],
+  ])('whose stream fails %s is told from others', async (_reason, error, ending) => {
+    const body = createScene().start()
+    body.send(10 * KIB)
+    await settle()
+    body.breakOff(error)
+    expect([await body.ending, body.offset]).toEqual([ending, 10 * KIB])
   })
 
   test('that is silent ends immediately when it is asked to stop', async () => {

@@ -21,17 +21,30 @@ function createScene({ isProvisional = false, tailLength = 0, slots = 1 } = {}) 
   const failures: unknown[] = []
   let quietMs = 0
   let committing: PromiseWithResolvers<void> | undefined
+  let closing: PromiseWithResolvers<void> | undefined
+  const tails: number[] = []
+  let noSpace: Error | undefined
   const commits = {
     tailLength,
     openIngest: async () => (log.push('open'), slices.ingest({ offset: 0, tail: new Uint8Array(tailLength) })),
-    commitTail: async (bytes: Uint8Array) => void log.push(`tail ${bytes.byteLength}`),
+    async commitTail(bytes: Uint8Array) {
+      log.push(`tail ${bytes.byteLength}`)
+      await committing?.promise
+    },
     async commit(checkpoints: readonly Checkpoint[]) {
       log.push(`commit ${checkpoints.map(({ entries, tail }) => entries.reduce((sum, { length }) => sum + length, tail.byteLength)).join('+')}`)
+      tails.push(...checkpoints.map(({ tail }) => tail.byteLength))
       for (const { release } of checkpoints) release()
       await committing?.promise
     },
-    renewSpace: async () => void log.push('renew'),
-    closeFiles: async () => void log.push('close files'),
+    async renewSpace() {
+      log.push('renew')
+      if (noSpace) throw noSpace
+    },
+    async closeFiles() {
+      log.push('close files')
+      await closing?.promise
+    },
   }
   const intake = new ByteIntake({ clock, ingestSlots, provisionalSlots }, commits, {
     isProvisional,
@@ -40,9 +53,13 @@ function createScene({ isProvisional = false, tailLength = 0, slots = 1 } = {}) 
     onFailure: (error) => failures.push(error),
   })
   return {
-    ...{ clock, slices, ingestSlots, provisionalSlots, stop, log, failures, intake },
-    /** Commits take until the returned promise is resolved. */
+    ...{ clock, slices, ingestSlots, provisionalSlots, stop, log, tails, failures, intake },
+    /** Commits take until the returned promise is settled. */
     holdCommits: () => (committing = Promise.withResolvers<void>()),
+    /** No more space is promised from now on. */
+    endSpace: () => void (noSpace = new Error('insufficient-storage')),
+    /** Closing the files takes until the returned promise is resolved. */
+    holdClosing: () => (closing = Promise.withResolvers<void>()),
     /** Is silent for as long that the body is parked. */
     async park() {
       quietMs = 2000
@@ -82,9 +99,29 @@ describe('few bytes', () => {
     await scene.intake.commit(false)
     await scene.intake.commit(false)
     expect([scene.log, scene.ingestSlots.held]).toEqual([['tail 30'], 0])
-    await scene.intake.write(noise(5, 3))
+    await scene.intake.write(noise(1, 3))
     await scene.intake.commit(true)
-    expect(scene.log).toEqual(['tail 30', 'renew', 'open', 'commit 5'])
+    expect(scene.log).toEqual(['tail 30', 'renew', 'open', 'commit 1'])
+    await scene.intake.close()
+  })
+
+  test('that are committed already need no ingest when the upload ends', async () => {
+    const scene = createScene()
+    await scene.intake.write(noise(10, 1))
+    await scene.intake.commit(false)
+    await scene.intake.commit(true)
+    expect(scene.log).toEqual(['tail 10'])
+    await scene.intake.close()
+  })
+
+  test('add up: the piece that makes them many needs an ingest', async () => {
+    const scene = createScene()
+    await scene.intake.write(noise(40 * KIB, 1))
+    expect(scene.log).toEqual([])
+    await scene.intake.write(noise(40 * KIB, 2))
+    expect(scene.log).toEqual(['renew', 'open'])
+    await scene.intake.commit(false)
+    expect(scene.log.at(-1)).toBe(`commit ${80 * KIB}`)
     await scene.intake.close()
   })
 
@@ -92,9 +129,9 @@ describe('few bytes', () => {
     const scene = createScene()
     await scene.checkpoint()
     expect(scene.log).toEqual([])
-    await scene.intake.write(noise(10, 1))
+    await scene.intake.write(noise(1, 1))
     await scene.checkpoint()
-    expect(scene.log).toEqual(['tail 10', 'renew'])
+    expect(scene.log).toEqual(['tail 1', 'renew'])
     await scene.intake.close()
   })
 })
@@ -118,6 +155,83 @@ test('a body that was parked commits what arrived, gives its slot away and opens
   expect([scene.log.slice(4), scene.ingestSlots.held]).toEqual([['renew', 'open'], 1])
   await scene.intake.close()
   expect([scene.failures, scene.slices.pinned().size]).toEqual([[], 0])
+})
+
+test('a body that was parked keeps the bytes after its last slice as a tail, and one that ends does not', async () => {
+  const scene = createScene()
+  await scene.intake.write(noise(65 * KIB, 1))
+  await scene.park()
+  await scene.intake.write(noise(65 * KIB, 2))
+  await scene.intake.commit(true)
+  expect(scene.tails).toEqual([KIB, 0])
+  await scene.intake.close()
+})
+
+describe('a commit that failed', () => {
+  test('is followed by no other of the same body: its bytes would stand where those of the failed one belong', async () => {
+    const scene = createScene()
+    await scene.intake.write(noise(10, 1))
+    const committing = scene.holdCommits()
+    await scene.checkpoint()
+    await scene.intake.write(noise(20, 2))
+    const committed = scene.intake.commit(false)
+    committing.reject(new Error('EIO'))
+    await expect(committed).rejects.toThrow('EIO')
+    expect([scene.log, scene.failures.map(String)]).toEqual([['tail 10'], ['Error: EIO']])
+    await scene.intake.close()
+
+    const long = createScene()
+    await long.intake.write(noise(65 * KIB, 1))
+    const held = long.holdCommits()
+    await long.checkpoint()
+    await long.intake.write(noise(65 * KIB, 2))
+    const ended = long.intake.commit(true)
+    held.reject(new Error('ENOSPC'))
+    await expect(ended).rejects.toThrow('ENOSPC')
+    expect(long.log.filter((step) => step.startsWith('commit'))).toEqual([`commit ${65 * KIB}`])
+    await long.intake.close()
+    expect([long.slices.open, long.slices.pinned().size]).toEqual([0, 0])
+  })
+})
+
+test('a body without space for more is refused before an ingest is opened, and at its next checkpoint', async () => {
+  const scene = createScene()
+  scene.endSpace()
+  await expect(scene.intake.write(noise(65 * KIB, 1))).rejects.toThrow('insufficient-storage')
+  expect([scene.log, scene.slices.open]).toEqual([['renew'], 0])
+  await scene.intake.close()
+
+  const later = createScene()
+  await later.intake.write(noise(65 * KIB, 1))
+  later.endSpace()
+  await later.checkpoint()
+  expect([later.log, later.failures.map(String)]).toEqual([['renew', 'open', `commit ${65 * KIB}`, 'renew'], ['Error: insufficient-storage']])
+  await later.intake.close()
+})
+
+test('64 MiB are committed while the body continues', async () => {
+  const scene = createScene()
+  const half = new Uint8Array(32 * KIB * KIB)
+  await scene.intake.write(half.subarray(1))
+  await scene.intake.write(half)
+  await settle()
+  expect(scene.log).toEqual(['renew', 'open'])
+  await scene.intake.write(half.subarray(0, 1))
+  await settle()
+  expect(scene.log).toEqual(['renew', 'open', `commit ${64 * KIB * KIB}`, 'renew'])
+  await scene.intake.close()
+})
+
+test('a slot goes to the next body once the files of the one that is closed are closed', async () => {
+  const scene = createScene()
+  await scene.intake.write(noise(65 * KIB, 1))
+  const closing = scene.holdClosing()
+  const closed = scene.intake.close()
+  await settle()
+  expect([scene.log.at(-1), scene.slices.open, scene.ingestSlots.held]).toEqual(['close files', 0, 1])
+  closing.resolve()
+  await closed
+  expect(scene.ingestSlots.held).toBe(0)
 })
 
 test('a body takes no piece while it is parked, and what was committed then is not committed again two seconds later', async () => {
@@ -179,6 +293,15 @@ describe('a body that is verified as a whole', () => {
     expect(scene.slices.pinned().size).toBeGreaterThan(0)
     await scene.intake.close()
     expect([scene.slices.pinned().size, scene.log.some((step) => step.startsWith('commit'))]).toEqual([0, false])
+  })
+
+  test('releases the slices of a checkpoint that was in progress when the body was closed', async () => {
+    const scene = createScene({ isProvisional: true })
+    await scene.intake.write(noise(200 * KIB, 1))
+    scene.clock.advance(2000)
+    scene.intake.tick()
+    await scene.intake.close()
+    expect([scene.slices.pinned().size, scene.slices.open]).toEqual([0, 0])
   })
 
   test('whose wait for such a slot was ended takes nothing', async () => {

@@ -40,7 +40,7 @@ describe('a checkpoint', () => {
     checkpoints.add(5)
     await settle()
     commits[0]?.resolve()
-    await checkpoints.settled()
+    await settle()
     expect([checkpoints.fresh, checkpoints.received]).toEqual([5, 64 * MIB + 5])
   })
 
@@ -88,7 +88,7 @@ describe('a checkpoint', () => {
     await settle()
     expect(commits).toHaveLength(2)
     commits[1]?.resolve()
-    await checkpoints.settled()
+    await settle()
   })
 
   test('runs after the steps of the body that were passed before it', async () => {
@@ -109,12 +109,12 @@ describe('a checkpoint', () => {
     await checkpoints.start()
     await settle()
     commits[0]?.reject(new Error('disk full'))
-    await checkpoints.settled()
+    await settle()
     expect(failures.map(String)).toEqual(['Error: disk full'])
     await checkpoints.start()
     await settle()
     commits[1]?.resolve()
-    await checkpoints.settled()
+    await settle()
     expect([commits.length, failures.length]).toEqual([2, 1])
   })
 })

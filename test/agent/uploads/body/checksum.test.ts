@@ -44,6 +44,17 @@ describe('an Upload-Checksum', () => {
     expect(parseChecksum(`CRC32 ${btoa('abcd')}`)).toEqual({ algorithm: 'crc32', expected: new Uint8Array(Buffer.from('abcd')), field: 'Upload-Checksum' })
   })
 
+  test.each([
+    ['crc32', 4],
+    ['md5', 16],
+    ['sha1', 20],
+    ['sha256', 32],
+  ])('with %s has %i bytes', (algorithm, length) => {
+    const header = (bytes: number): string => `${algorithm} ${Buffer.alloc(bytes, 7).toString('base64')}`
+    expect(parseChecksum(header(length)).expected).toEqual(new Uint8Array(length).fill(7))
+    for (const other of [length - 1, length + 1]) expect(() => parseChecksum(header(other))).toThrow(`(${length} bytes)`)
+  })
+
   test.each(['sha512 AAAA', `crc32 ${btoa('abc')}`, `crc32 ${btoa('abcde')}`, 'crc32', 'crc32 ab_d', `crc32 ${btoa('abcd')} x`])('is refused: %s', (header) => {
     expect(() => parseChecksum(header)).toThrow('Upload-Checksum')
   })

@@ -144,12 +144,39 @@ describe('an ingest slot', () => {
     expect(scene.holder.tick()).toBe(true)
     scene.holder.startPiece()
     let isSettled = false
-    const settled = scene.holder.settled().then(() => (isSettled = true))
+    const settled = scene.holder.parking?.then(() => (isSettled = true))
     await settle()
     expect([isSettled, scene.log, scene.slots.waiting]).toEqual([false, ['park'], 1])
     parking.resolve()
     await settled
     expect([scene.holder.parking, scene.holder.hasSlot, scene.slots.waiting, scene.log]).toEqual([undefined, false, 0, ['park']])
+  })
+
+  test('that was held for five seconds passes on in the first millisecond of silence', async () => {
+    const scene = await createScene()
+    scene.wait()
+    scene.write(2 * MIB)
+    for (let ms = 0; ms < 5000; ms += 100) scene.clock.advance(100)
+    scene.wait()
+    scene.clock.advance(1)
+    expect(scene.holder.tick()).toBe(true)
+    await scene.next
+    expect(scene.log).toEqual(['park'])
+  })
+
+  test('is watched again after the body got it back', async () => {
+    const scene = await createScene()
+    scene.wait()
+    scene.clock.advance(5)
+    const other = await scene.next
+    const again = scene.holder.acquire()
+    other[Symbol.dispose]()
+    await again
+    const next = scene.slots.acquire(new AbortController().signal)
+    scene.wait()
+    scene.clock.advance(5)
+    await next
+    expect(scene.log).toEqual(['park', 'park'])
   })
 
   test('that nobody waits for stays with a silent body', async () => {
