@@ -16,6 +16,8 @@ export interface SuiteResult {
   readonly passed: number
   readonly failed: number
   readonly skipped: number
+  /** What the processes of the suite used, in milliseconds; missing when it is not known. */
+  readonly cpuMs?: number
 }
 
 export const QUICK_SUITE: Suite = {
@@ -54,7 +56,7 @@ export async function runSuite(suite: Suite, show: (text: string) => void): Prom
     env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' },
   })
   const [stdout, stderr, exitCode] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
-  const result = countResult(stderr, exitCode)
+  const result = { ...countResult(stderr, exitCode), cpuMs: Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1000 }
   if (result.failed > 0) show(`${stdout}${stderr}`.slice(-OUTPUT_LENGTH_MAX))
   else for (const line of new Set(`${stdout}\n${stderr}`.split('\n').filter((text) => text.startsWith('skipped: ')))) show(line)
   return result

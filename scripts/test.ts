@@ -26,7 +26,8 @@ const count = async (name: string, run: () => Promise<SuiteResult>): Promise<voi
   failed += result.failed
   skipped += result.skipped
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
-  show(`${name}: ${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped in ${seconds} s`)
+  const cpu = result.cpuMs === undefined ? '' : `, ${(result.cpuMs / 1000).toFixed(0)} s of CPU`
+  show(`${name}: ${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped in ${seconds} s${cpu}`)
 }
 for (const suite of SUITES) if (wanted.length === 0 || wanted.includes(suite.name)) await count(suite.name, () => runSuite(suite, show))
 const since = values['mutate-since']
