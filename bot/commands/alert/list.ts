@@ -80,8 +80,9 @@ export const alertList = defineCommand({
   },
 })
 
+/** Those that are equal stay in the order of their numbers. */
 function worstFirst(a: Incident, b: Incident): number {
-  return SEVERITIES.indexOf(b.severity) - SEVERITIES.indexOf(a.severity) || a.sinceMs - b.sinceMs || a.id - b.id
+  return SEVERITIES.indexOf(b.severity) - SEVERITIES.indexOf(a.severity) || a.sinceMs - b.sinceMs
 }
 
 function listText(found: readonly Incident[], shown: number, hasResolved: boolean): string {

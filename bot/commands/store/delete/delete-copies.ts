@@ -43,7 +43,7 @@ export async function findRemaining(
   staying: readonly StoreRecord[],
 ): Promise<Remaining> {
   const wanted = new Set(leaving.flatMap(({ image }) => namesOf(image)))
-  const copies = new Map<string, StayingCopy[]>()
+  const copies = new Map<string, Map<string, StayingCopy>>()
   if (wanted.size === 0) return { copiesOf: () => [], gaps: [] }
   const contacts = await context.fleet.contactAll(staying, async (agent, store) => {
     // What cannot be read there is no copy to count on.
@@ -53,14 +53,13 @@ export async function findRemaining(
       for (const name of namesOf(image)) if (wanted.has(name)) addCopy(copies, name, { store: store.name, id: image.id })
     }
   })
-  return { copiesOf: (image) => namesOf(image).flatMap((name) => copies.get(name) ?? []), gaps: gapNotes(contacts, 'its images') }
+  return { copiesOf: (image) => namesOf(image).flatMap((name) => [...(copies.get(name)?.values() ?? [])]), gaps: gapNotes(contacts, 'its images') }
 }
 
 /** Adds a copy once: an agent that returns the same image again and again must not fill the memory. */
-function addCopy(copies: Map<string, StayingCopy[]>, name: string, copy: StayingCopy): void {
-  const known = copies.get(name) ?? []
-  if (known.some(({ store, id }) => store === copy.store && id === copy.id)) return
-  copies.set(name, [...known, copy])
+function addCopy(copies: Map<string, Map<string, StayingCopy>>, name: string, copy: StayingCopy): void {
+  const known = copies.get(name) ?? new Map<string, StayingCopy>()
+  copies.set(name, known.set(`${copy.store} ${copy.id}`, copy))
 }
 
 function namesOf({ digest, manifestDigest }: Content): string[] {

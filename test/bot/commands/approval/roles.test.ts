@@ -6,6 +6,7 @@ import { resultWords } from '../../../../bot/commands/policy/policy-rows.ts'
 import { askSecondPerson, needsSecondPerson } from '../../../../bot/commands/second-person.ts'
 import type { AskedPlan } from '../../../../bot/commands/second-person.ts'
 import type { CommandContext } from '../../../../bot/commands/command.ts'
+import { runLine } from '../../../../bot/commands/run.ts'
 import { openBot } from '../../../../bot/open.ts'
 import { openMemoryDatabase } from '../../../../bot/system/database.ts'
 import type { ApprovalDraft, ApprovalRule } from '../../../../bot/approvals/approvals.ts'
@@ -28,7 +29,7 @@ function open(rule: ApprovalRule = 'strict') {
   for (const name of ['edge-a', 'edge-b'])
     bot.fleet.registry.add({ name, url: `http://${name}.example`, token: 'x', zone: 'zone-1', provider: 'local', storeId: null }, 0)
   const request = (draft: Partial<ApprovalDraft> = {}) => {
-    const asked = bot.approvals.request({ ...DRAFT, ...draft }, 0)
+    const asked = bot.approvals.request({ ...DRAFT, ...draft }, Date.UTC(2026, 0, 1))
     if (!('approval' in asked)) throw new Error('it was not requested')
     return asked.approval
   }
@@ -80,6 +81,33 @@ describe('to approve it, a person', () => {
     expect(missingRole(it.as('UOTHER', 'admin'), fleetWide)).toBeUndefined()
     const unknown = it.request({ line: 'image vanish disk' })
     expect(missingRole(it.as('UOTHER', 'operator'), unknown)).toEqual({ where: 'the fleet', has: 'operator' })
+  })
+})
+
+describe('without the role', () => {
+  const run = (it: ReturnType<typeof open>, id: string, line: string) => runLine(it.as(id, 'operator'), line)
+
+  test.each(['approve', 'deny'])('approval %s changes nothing', async (verb) => {
+    using it = open()
+    const { id } = it.request({ role: 'admin' })
+    expect(await run(it, 'UOTHER', `approval ${verb} ${id}`)).toMatchObject({
+      outcome: 'refused',
+      text: `To ${verb} image purge needs the role admin in edge-a; UOTHER has operator.`,
+    })
+    expect(it.bot.approvals.find(id)?.state).toBe('waiting')
+  })
+
+  test('a person withdraws a request of their own', async () => {
+    using it = open()
+    const { id } = it.request({ role: 'admin' })
+    expect((await run(it, 'UASK', `approval cancel ${id}`)).outcome).toBe('done')
+    expect(it.bot.approvals.find(id)?.state).toBe('cancelled')
+  })
+
+  test('a press that was refused does not use up the button', () => {
+    using it = open()
+    const decisions = it.as('UASK', 'admin').commands.filter(({ noun, isRepeatable }) => noun === 'approval' && isRepeatable)
+    expect(decisions.map(({ verb }) => verb)).toEqual(['approve', 'deny', 'cancel'])
   })
 })
 

@@ -139,6 +139,72 @@ describe('audit list', () => {
   )
 })
 
+test('audit list shows 50 entries unless a limit is given, and says where the next page begins', () =>
+  withBot(async (bot) => {
+    for (let i = 0; i < 52; i++) bot.audit.append(DRAFT)
+    const page = async (...words: string[]) => {
+      const { items, next } = (await runJson(bot, 'audit', 'list', ...words)).value as { items: unknown[]; next: unknown }
+      return [items.length, next]
+    }
+    expect(await page('before=53')).toEqual([50, 3])
+    expect(await page('before=4', 'limit=2')).toEqual([2, 2])
+    expect(await page('before=3', 'limit=2')).toEqual([2, null])
+  }))
+
+describe('audit export to a file', () => {
+  /** Exports with a writer that keeps what it is given; entries are appended while it writes. */
+  const exportTo = async (bot: OpenBot, line: string, isWriter = true) => {
+    let text = ''
+    const fileWriter = {
+      async write(path: string, pieces: AsyncIterable<string | Uint8Array>) {
+        for await (const piece of pieces) {
+          text += String(piece)
+          bot.audit.append(DRAFT)
+        }
+        return { path: `/home/ann/${path}`, length: text.length }
+      },
+    }
+    const context = bot.context({ name: 'ann', role: 'admin' }, 'console')
+    const view = await runLine(isWriter ? { ...context, fileWriter } : context, line)
+    return { view, seqs: text.split('\n').flatMap((row) => (row === '' ? [] : [(JSON.parse(row) as { seq: number }).seq])) }
+  }
+
+  test('has every entry up to the head of its start, in pages', () =>
+    withBot(async (bot) => {
+      bot.database.transaction(() => {
+        for (let i = 0; i < 1003; i++) bot.audit.append(DRAFT)
+      })()
+      const { view, seqs } = await exportTo(bot, 'audit export log.jsonl')
+      expect(seqs).toEqual(Array.from({ length: 1003 }, (_, i) => i + 1))
+      expect(view.text).toStartWith('1003 entries in /home/ann/log.jsonl, ')
+      expect(view.fields).toEqual([{ label: 'Last entry', value: expect.stringMatching(/^1003:[0-9a-f]{64}$/) }])
+      expect(view.json).toMatchObject({ entries: 1003, last: view.fields[0]?.value })
+      const one = await exportTo(bot, 'audit export log.jsonl from=1003')
+      expect(one.seqs.slice(0, 2)).toEqual([1003, 1004])
+    }))
+
+  test('may begin at the last entry', () =>
+    withBot(async (bot) => {
+      for (let i = 0; i < 3; i++) bot.audit.append(DRAFT)
+      const { view, seqs } = await exportTo(bot, 'audit export log.jsonl from=3')
+      expect(seqs).toEqual([3])
+      expect([view.fields.length, view.json]).toMatchObject([1, { entries: 1, last: expect.stringMatching(/^3:/) }])
+    }))
+
+  test('may have no entry', () =>
+    withBot(async (bot) => {
+      const { view, seqs } = await exportTo(bot, 'audit export log.jsonl')
+      expect([view.text, view.fields, seqs]).toEqual(['0 entries in /home/ann/log.jsonl, 0 B.', [], []])
+      expect(view.json).toMatchObject({ entries: 0, last: null })
+    }))
+
+  test('has no limit, and is for the console', () =>
+    withBot(async (bot) => {
+      expect((await exportTo(bot, 'audit export log.jsonl limit=5')).view.text).toBe('limit= applies to pages only.')
+      expect((await exportTo(bot, 'audit export log.jsonl', false)).view.text).toBe('Files are written from the console only.')
+    }))
+})
+
 describe('audit verify', () => {
   test('prints a head that a later run finds again', () =>
     withBot(async (bot) => {

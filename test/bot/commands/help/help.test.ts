@@ -13,6 +13,37 @@ async function ask(line: string, role: Role = 'viewer') {
 }
 
 describe('help', () => {
+  test('lists each command in short, with a button for each noun but help itself', async () => {
+    const { title, rows, actions } = await ask('help')
+    expect(title).toBe('Slipway commands')
+    expect(rows.map(({ cells }) => cells['command'])).toEqual(
+      expect.arrayContaining(['store list', 'store browse [S] [PATH]', 'task show T', 'web', 'help [NOUN] [VERB] [WORD…]']),
+    )
+    expect(actions.slice(0, 2).map(({ command }) => command)).toEqual(['help store', 'help image'])
+    expect(actions.map(({ command }) => command)).not.toContain('help help')
+  })
+
+  test('of a noun with one command lists that command', async () => {
+    const { rows, actions } = await ask('help event')
+    expect([rows.length, rows[0]?.cells['command'], actions]).toEqual([1, expect.stringMatching(/^event list \[.*=/), []])
+  })
+
+  test.each([
+    ['help store show usag:', undefined],
+    ['help image health free-space', undefined],
+    ['help store health xfree-space', 'help store health free-space'],
+    ['help store list xfree-space', undefined],
+  ])('%s means %p', async (line, meant) => {
+    const next = (await ask(line)).fields.find(({ label }) => label === 'Next')?.value ?? ''
+    expect(/^Did you mean (.*)\?$/.exec(next)?.[1]).toBe(meant)
+  })
+
+  test('does not know health checks as words of other answers', async () => {
+    expect((await ask('help store health index-database')).outcome).toBe('done')
+    expect((await ask('help store list index-database')).outcome).toBe('failed')
+    expect((await ask('help zone show index-database')).outcome).toBe('failed')
+  })
+
   test('explains a column with its unit, what is normal and what to do', async () => {
     const view = await ask('help store list Used')
     expect([view.outcome, view.title]).toEqual(['done', 'help store list Used'])
