@@ -2,7 +2,17 @@
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { heldOf } from '../../../../../bot/fleet/catalogue/held-image.ts'
-import { findHeld, listHeld, removedStores } from '../../../../../bot/commands/image/list/held-images.ts'
+import {
+  absentAmong,
+  divideAbsent,
+  findHeld,
+  heldCopyJson,
+  heldJson,
+  heldRow,
+  heldView,
+  listHeld,
+  removedStores,
+} from '../../../../../bot/commands/image/list/held-images.ts'
 import type { AbsentStore, HeldAnswer } from '../../../../../bot/commands/image/list/held-images.ts'
 import { openBot } from '../../../../../bot/open.ts'
 import { openMemoryDatabase } from '../../../../../bot/system/database.ts'
@@ -131,4 +141,99 @@ test('a removed store is found by its name in any case, and says when it was rem
   expect(listHeld(it.context(), found, {}).notes).toEqual([
     expect.stringMatching(/^edge-a was removed from the registry \d{4}-.* They are back when the store is added again\.$/),
   ])
+})
+
+describe('an image of a store that is absent', () => {
+  const HELD: Partial<Image> = { name: 'disk', status: 'degraded', owner: 'ann', digest: 'sha256:d', manifestDigest: 'sha256:m', format: 'raw' }
+  const one = (it: ReturnType<typeof openSilent>) => {
+    const [found] = findHeld(it.context(), it.absent, 'disk')
+    if (!found) throw new Error('the image is not in the catalogue')
+    return found
+  }
+  const fieldsOf = (it: ReturnType<typeof openSilent>, copies: ReturnType<typeof findHeld>): Record<string, string> =>
+    Object.fromEntries(heldView(it.context(), copies, []).fields.map(({ label, value }) => [label, value]))
+
+  test('is shown as it was, with how old that is', () => {
+    using it = openSilent({ 'edge-a': [imageOf(1, HELD)] })
+    expect(fieldsOf(it, [one(it)])).toMatchObject({
+      ...{ Name: 'disk', Status: 'File unavailable since 2026-01-09 23:59:00 UTC', Reason: 'It fell silent.', Next: 'store health edge-a says what to do.' },
+      ...{ Stores: 'edge-a (File unavailable, was Degraded)', Known: 'from the catalogue of the bot, as of 2026-01-09 23:59:00 UTC (1 min old)' },
+      ...{ Format: 'raw', 'SHA-256': 'sha256:d', Manifest: 'sha256:m', Owner: 'ann' },
+    })
+    using bare = openSilent({ 'edge-a': [imageOf(1, { name: 'disk', format: null, owner: null, digest: null, manifestDigest: null })] })
+    expect(fieldsOf(bare, [one(bare)])).toMatchObject({ Format: '–', 'SHA-256': '–', Manifest: '–', Owner: '–' })
+    expect(() => heldView(it.context(), [], [])).toThrow()
+  })
+
+  test('has a row and JSON that say so', () => {
+    using it = openSilent({ 'edge-a': [imageOf(1, HELD)] })
+    expect(heldRow(one(it))).toMatchObject({
+      tone: 'bad',
+      cells: { name: 'disk', store: 'edge-a (Stopped)', status: 'File unavailable since 2026-01-09 23:59:00 UTC, was Degraded' },
+    })
+    expect(heldJson(one(it))).toMatchObject({
+      ...{ store: 'edge-a', name: 'disk', status: 'fileUnavailable', statusReason: 'It fell silent.' },
+      fromCatalogue: { lastStatus: 'degraded', since: '2026-01-09T23:59:00.000Z', asOf: '2026-01-09T23:59:00.000Z', changedAt: '2026-01-09T23:59:00.000Z' },
+    })
+    expect(heldJson(one(it))).not.toContainAnyKeys(['isOpen', 'changedMs'])
+    expect(heldCopyJson(one(it))).toEqual({ store: 'edge-a', status: 'fileUnavailable', lastStatus: 'degraded' })
+    using bin = openSilent({ 'edge-a': [imageOf(1, { ...HELD, status: 'deleted' })] })
+    expect(heldJson(one(bin))['status']).toBe('deleted')
+  })
+
+  test('of a removed store says that the store was removed', () => {
+    using it = openSilent({ 'edge-a': [imageOf(1, HELD)], 'edge-b': [] })
+    it.bot.fleet.registry.remove('edge-a')
+    const found = findHeld(it.context(), removedStores(it.context(), 'edge-a'), 'disk')
+    expect(fieldsOf(it, found)).toMatchObject({ Reason: 'edge-a was removed from the registry.', Next: 'store add brings the store and its images back.' })
+    expect(heldRow(found[0] as (typeof found)[0]).cells['store']).toBe('edge-a (removed)')
+    expect(heldJson(found[0] as (typeof found)[0])['statusReason']).toBe('The store was removed from the registry.')
+  })
+
+  test('whose store was never read to its end may not be all', () => {
+    using it = openSilent({ 'edge-a': [imageOf(1, HELD)] })
+    const absent = it.absent.map((store) => ({ ...store, held: { ...store.held, asOfMs: null, beyond: 2 } }))
+    const [note] = listHeld(it.context(), absent, {}).notes
+    expect(note).toContain('which did not finish reading them, so that some may be missing,')
+    expect(note).toEndWith('It had 2 more images, beyond what the catalogue keeps.')
+    const [found] = findHeld(it.context(), absent, 'disk')
+    expect(found && [heldJson(found)['fromCatalogue'], fieldsOf(it, [found])['Known']]).toMatchObject([
+      { asOf: null },
+      'from the catalogue of the bot, as of 2026-01-09 23:59:00 UTC (1 min old)',
+    ])
+    expect(listHeld(it.context(), it.absent, {}).notes[0]).not.toContain('beyond what the catalogue keeps')
+  })
+})
+
+describe('a store that the service knows to be silent', () => {
+  /** Says that the service has seen these stores fall silent. */
+  function openSeen(stores: Readonly<Record<string, readonly Image[]>>) {
+    const it = openSilent(stores)
+    const { kept, registry } = it.bot.fleet
+    kept.runs.beat('test', it.clock.nowMs() - 60_000, it.clock.nowMs())
+    kept.states.record(it.absent.flatMap(({ silence }) => silence ?? []))
+    const divide = (isAlone?: boolean) => {
+      const { asked, absent } = divideAbsent(it.context(), registry.list(), isAlone)
+      return [asked.map(({ name }) => name), absent.map(({ held }) => held.name)]
+    }
+    return { ...it, divide, [Symbol.dispose]: () => it[Symbol.dispose]() }
+  }
+
+  test('is not asked if the catalogue knows its images, unless it stands alone', () => {
+    using it = openSeen({ 'edge-a': [imageOf(1)], 'edge-b': [] })
+    expect(it.divide()).toEqual([[], ['edge-a', 'edge-b']])
+    expect(it.divide(true)).toEqual([['edge-a', 'edge-b'], []])
+    using alone = openSeen({ 'edge-a': [imageOf(1)] })
+    expect(alone.divide()).toEqual([['edge-a'], []])
+    expect(alone.divide(false)).toEqual([[], ['edge-a']])
+  })
+
+  test('that fell silent while it was asked is one of them', () => {
+    using it = openSeen({ 'edge-a': [imageOf(1)], 'edge-b': [] })
+    const silences = it.absent.flatMap(({ silence }) => silence ?? [])
+    expect(absentAmong(it.context(), silences).map(({ held, sinceMs }) => [held.name, sinceMs])).toEqual([
+      ['edge-a', SILENT_MS],
+      ['edge-b', SILENT_MS],
+    ])
+  })
 })
