@@ -15,7 +15,6 @@ import { followTasks, tasksView } from '../task/task-view.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { copyEnd } from '../policy/settle-runs.ts'
 import type { FollowedTask } from '../../../protocol/views/view.ts'
-import { isEnded } from '../../../protocol/views/phrases.ts'
 import type { BulkItem, BulkRun } from '../../bulk/bulk-run.ts'
 
 /** How an item ended. `left`: the process stops, and the task goes on in its store. `image` is the image afterwards; undefined once it is gone. */
@@ -112,7 +111,7 @@ function patchOf({ verb, params }: ActDeps['run'], item: BulkItem): ImagePatch {
 /** Whether an image is already as a change would make it. */
 function hasPatch(image: Image, { labels = {}, ...members }: ImagePatch): boolean {
   const isSame = Object.entries(members).every(([key, value]) => isDeepStrictEqual(image[key as keyof Image], value))
-  return isSame && Object.entries(labels).every(([key, value]) => (image.labels?.[key] ?? null) === value)
+  return isSame && Object.entries(labels).every(([key, value]) => (image.labels[key] ?? null) === value)
 }
 
 /** Copies an image into a store. A sync that was ordered without being recorded is ordered again, which returns the running task. */
@@ -142,7 +141,6 @@ async function followed(
   const known = item.task === '' ? undefined : await askStore(context, target, (agent) => orUndefined(agent.tasks.get(item.task)))
   let last = known ? { store: target.name, task: known } : await order()
   onTask(last)
-  if (isEnded(last.task.state)) return last
   for await (const view of followTasks(context, tasksView('', [last], context.clock.nowMs()), signal)) {
     last = view.progress[0] ?? last
     onProgress(last)

@@ -74,7 +74,7 @@ export async function runAgain(context: CommandContext, id: number): Promise<Vie
 async function carryOutHere(context: CommandContext, run: BulkRun, owner: string): Promise<{ run: BulkRun; results: readonly ItemResult[] }> {
   const { bulkRuns: runs, actor, clock, signal, onInterim } = context
   const cancel = (): void => void runs.cancel(run.id, actor.name, clock.nowMs())
-  signal?.addEventListener('abort', cancel, { once: true })
+  signal?.addEventListener('abort', cancel)
   try {
     if (signal?.aborted) cancel()
     const onProgress = (tasks: View['progress']): void => {

@@ -33,6 +33,7 @@ describe('a run begins', () => {
       })
       // No process has it: the service takes it up at once.
       expect(it.runs.left('slack', 'service', it.clock.nowMs())).toMatchObject([{ surface: 'slack', actor: 'ada', actorId: 'U1', channel: 'C1', origin: '' }])
+      expect(it.runs.acquire({ id: 1, owner: 'service' }, it.clock.nowMs(), false)).toBe(true)
       expect(it.changed()).toEqual([])
     }
   })
@@ -60,6 +61,11 @@ describe('a run begins', () => {
       })
       expect(taken).toEqual([false])
     }
+  })
+
+  test('in the name of the surface that ordered it', async () => {
+    using it = openBulk()
+    expect(await runBulk(it.context({ surface: 'service', actor: ADA }), protect(1))).toMatchObject({ kind: 'ended', run: { surface: 'service' } })
   })
 
   test('once for one approval, and the answer has nothing to cancel when it has ended', async () => {
@@ -110,6 +116,7 @@ describe('a run that is retried', () => {
     await runBulk(it.context({ signal: stopped.signal }), protect(1))
     expect(await runAgain(it.context({ surface: 'slack', actor: ADA }), 1)).toMatchObject({ isPrivate: true, title: 'B1: Protect 1 images' })
     expect([it.changed(), it.runs.find(1)?.state]).toEqual([[], 'running'])
+    expect(it.runs.acquire({ id: 1, owner: 'service' }, it.clock.nowMs(), false)).toBe(true)
   })
 
   test('and fails once more is a failure', async () => {
@@ -211,7 +218,7 @@ describe('carrying out', () => {
     it.ended.add('tsk_1')
     it.clock.advance(60_000)
     await done
-    expect(told[0]).toContain('tsk_0 succeeded')
+    expect([told[0]?.length, told.flat().includes('tsk_0 succeeded')]).toEqual([2, true])
     expect(told.at(-1)).toEqual([])
   })
 

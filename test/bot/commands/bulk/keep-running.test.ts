@@ -5,6 +5,7 @@ import { createBulkRuns } from '../../../../bot/bulk/bulk-runs.ts'
 import { runBulk } from '../../../../bot/commands/bulk/begin.ts'
 import { keepRunning } from '../../../../bot/commands/bulk/keep-running.ts'
 import { createMemoryLog } from '../../../support/memory/memory-log.ts'
+import { imageOf } from '../scripted-fleet.ts'
 import { ADA, copies, items, openBulk, protect } from './bulk-fleet.ts'
 
 // A busy machine takes longer than the 5 s of the runner.
@@ -92,4 +93,20 @@ test('stops after the item in progress, and begins nothing more', async () => {
   await runBulk(it.context({ surface: 'slack', actor: ADA }), protect(1))
   for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
   expect(it.runs.find(2)?.counts.waiting).toBe(1)
+})
+
+test('ends only after the change in progress', async () => {
+  let states: readonly string[] | undefined
+  using it = openBulk({
+    [`PATCH /images/${imageOf(0).id}`]: () => {
+      void keeper[Symbol.asyncDispose]().then(() => {
+        states = it.runs.items(1).map(({ state }) => state)
+      })
+      return imageOf(0)
+    },
+  })
+  await runBulk(it.context({ surface: 'slack', actor: ADA }), protect(2))
+  const { keeper } = keep(it, true)
+  await until(() => states !== undefined)
+  expect(states).toEqual(['done', 'waiting'])
 })

@@ -3,6 +3,7 @@
 import { expect, test } from 'bun:test'
 import type { FileOrder, FileSender } from '../../../../bot/commands/command.ts'
 import { problem } from '../../../../protocol/problems.ts'
+import type { View } from '../../../../protocol/views/view.ts'
 import { imageOf, openScriptedFleet, storeOf } from '../scripted-fleet.ts'
 
 const ID = 'img_00000000000000000000000001'
@@ -121,4 +122,75 @@ test('a refusal of the agent says what to do', async () => {
   }
   const view = await it.run('image upload a.raw', { files: { ...takeAll([]), send } })
   expect([view.outcome, view.title, view.text]).toEqual(['failed', 'Not enough space above the reserve', 'There is no space.'])
+})
+
+test('shows how far the file is, with the rate and the time left since the first report', async () => {
+  using it = openScriptedFleet({ 'edge-a': { [`GET /images/${ID}`]: imageOf(1) } })
+  const seen: unknown[] = []
+  const onInterim = ({ title, progress }: View): void => {
+    const [followed] = progress
+    const { rate, etaSeconds, done, total, unit } = followed?.task.progress ?? {}
+    seen.push([title, followed?.store, followed?.task.subject, `${done} of ${total} ${unit}`, rate, etaSeconds])
+  }
+  const send: FileSender['send'] = async ({ onProgress }) => {
+    // An earlier run has sent 400 bytes.
+    onProgress?.(400, 1000)
+    it.clock.advance(2000)
+    onProgress?.(600, 1000)
+    it.clock.advance(2000)
+    onProgress?.(1000, 1000)
+    return SENT
+  }
+  await it.run('image upload a.raw name=base', { files: { ...takeAll([]), send }, onInterim })
+  const title = 'Upload of base to edge-a'
+  expect(seen.slice(0, 3)).toEqual([
+    [title, 'edge-a', 'base', '400 of 1000 bytes', 0, null],
+    [title, 'edge-a', 'base', '600 of 1000 bytes', 100, 4],
+    [title, 'edge-a', 'base', '1000 of 1000 bytes', 150, 0],
+  ])
+})
+
+test('an upload leads to a copy in another store, if there is one and the image can be used', async () => {
+  const show = [`Show: image show ${ID} store=edge-a (viewer)`]
+  const copy = [`Copy to edge-b: image sync ${ID} to=edge-b (operator)`]
+  for (const [stores, status, actions] of [
+    [['edge-a'], 'available', show],
+    [['edge-a', 'edge-b'], 'available', [...copy, ...show]],
+    [['edge-a', 'edge-b'], 'error', show],
+  ] as const) {
+    using it = openScriptedFleet(Object.fromEntries(stores.map((name) => [name, { [`GET /images/${ID}`]: imageOf(1, { status }) }])))
+    const view = await it.run('image upload a.raw store=edge-a', { files: takeAll([]) })
+    expect(view.actions.map(({ label, command, role }) => `${label}: ${command} (${role})`)).toEqual([...actions])
+  }
+})
+
+test('a file of which the agent does not return the image is in the store all the same', async () => {
+  using it = openScriptedFleet({ 'edge-a': {} })
+  const saving = { wireBytes: 1, newBytes: 1, storedBytes: 0, zeroBytes: 0 }
+  const view = await it.run('image upload a.raw', { files: { ...takeAll([]), send: async () => ({ ...SENT, imageId: undefined, saving }) } })
+  expect([view.outcome, view.text, view.notes.length, view.json]).toMatchObject([
+    'done',
+    'All 1.0 kB are in the store, but the agent did not return the id of the image. Find it with image list.',
+    1,
+    { store: 'edge-a', length: 1000, wireBytes: 1 },
+  ])
+})
+
+test('a link carries the draft, its bounds and how long it lasts', async () => {
+  const LINK = { id: 'lnk_1', url: 'http://edge-a.example/l/secret', expiresAt: '2026-01-01T02:00:00.000Z', kind: 'upload' }
+  using it = openScriptedFleet({ 'edge-a': { 'POST /links': LINK } })
+  const named = await it.run('image upload name=base os=debian-12 description="Base of all" max=5GB for=2h')
+  expect(named.title).toBe('Link to upload base to edge-a')
+  expect(named.fields.map(({ label }) => label)).toEqual(['Link', 'Begin before', 'Largest file', 'With curl', 'With a tus client', 'To end it'])
+  expect(named.followedLink).toEqual({ store: 'edge-a', id: 'lnk_1', name: 'base', maxLength: 5_000_000_000, expiresAt: LINK.expiresAt, by: 'ann' })
+  const bare = await it.run('image upload')
+  expect([bare.title, bare.isPrivate, bare.followedLink]).toMatchObject(['Link to upload an image to edge-a', true, { name: null, maxLength: null }])
+  expect(bare.fields.map(({ label }) => label)).not.toContain('Largest file')
+  const [first, second] = it.sent
+    .filter((request) => request.includes('POST /links'))
+    .map((request) => JSON.parse(request.slice(request.indexOf('{'))) as object)
+  expect(first).toEqual({ kind: 'upload', ttlSeconds: 7200, draft: { os: 'debian-12', description: 'Base of all' }, name: 'base', maxLength: 5_000_000_000 })
+  expect(second).toMatchObject({ kind: 'upload', draft: {} })
+  expect(second).not.toContainAnyKeys(['name', 'maxLength', 'origin'])
+  expect((await it.run('image upload max=big')).text).toBe('max=big is not a size.')
 })
