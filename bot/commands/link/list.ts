@@ -26,7 +26,7 @@ export const linkList = defineCommand({
     if (options.state !== undefined && !state.success) throw refuseChoice('state', options.state, uploadLinkStateSchema.options)
     const contacts = await context.fleet.contactAll(someStores(context, options.store, options.zone), linksOf)
     const all = shownLinks(context, contacts)
-    const found = all.filter(({ link }) => state.data === undefined || link.state === state.data).toSorted((a, b) => (a.link.id < b.link.id ? 1 : -1))
+    const found = all.filter(({ link }) => state.data === undefined || link.state === state.data).toSorted((a, b) => b.link.id.localeCompare(a.link.id))
     const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
     return makeView({
       title: 'Upload links',

@@ -89,10 +89,10 @@ export function compareValues(a: string | number, b: string | number): number {
 }
 
 function sortValue(sort: ImageSort, image: Image): string | number {
-  if (sort === 'cpus' || sort === 'memory' || sort === 'disk') return image.requirements?.[sort] ?? -1
+  if (sort === 'cpus' || sort === 'memory' || sort === 'disk') return image.requirements?.[sort] ?? Number.NEGATIVE_INFINITY
   const value = image[sort]
   if (typeof value === 'boolean') return Number(value)
   if (typeof value === 'number') return value
   const isNumber = sort === 'virtualSize' || sort === 'storedSize' || sort === 'cloudInit'
-  return isNumber ? -1 : (value ?? '').toLowerCase()
+  return isNumber ? Number.NEGATIVE_INFINITY : (value ?? '').toLowerCase()
 }
