@@ -20,9 +20,8 @@ import { seesAllImages } from './seen-images.ts'
 
 /** A state may have been on its way when this process changed the store, for so long, in milliseconds. */
 const STATE_DELAY_MS = 2_000
-/** Most words that SQLite looks for, and their length together. */
+/** Most words that SQLite looks for. Their length together is that of the text of a page, which is bounded. */
 const WORDS_MAX = 8
-const WORDS_LENGTH_MAX = 200
 /** Filters of which the catalogue has columns. */
 const WINDOW_FILTERS: ReadonlySet<string> = new Set(['status', 'owner', 'name', 'kind', 'format'])
 /** May be a part of a length, which SQLite does not spell. */
@@ -112,8 +111,7 @@ function isOrder(key: string): key is WindowOrder {
 
 /** Whether SQLite finds words as they stand in cells: it folds the case of ASCII letters only. */
 function areKnown(words: readonly string[]): boolean {
-  if (words.length > WORDS_MAX || words.join('').length > WORDS_LENGTH_MAX) return false
-  return words.every((word) => /^[\x21-\x7e]+$/.test(word) && !LENGTH_PART.test(word))
+  return words.length <= WORDS_MAX && words.every((word) => /^[\x21-\x7e]+$/.test(word) && !LENGTH_PART.test(word))
 }
 
 interface Ordered {

@@ -40,6 +40,27 @@ test('names the only owner that the answers are about, and counts records that c
   expect((await it.run('usage list owner=bob')).title).toBe('Usage of bob')
 })
 
+test('names no owner where the answers are about several, and says so of images without one', async () => {
+  const answers = (...owners: (string | null)[]) =>
+    Object.fromEntries(owners.map((owner, n) => [`edge-${n}`, { 'GET /usage': usageOf(['2026-11'], { owner }) }]))
+  for (const [owners, title] of [
+    [['ann', 'bob'], 'Usage'],
+    [['ann', 'ann'], 'Usage of ann'],
+    [[''], 'Usage of images without an owner'],
+    [[null], 'Usage of images without an owner'],
+  ] as const) {
+    using it = openScriptedFleet(answers(...owners))
+    expect((await it.run('usage list')).title).toBe(title)
+  }
+})
+
+test('a time that cannot be read is refused with its name', async () => {
+  using it = openScriptedFleet({ 'edge-a': { 'GET /usage': usageOf([]) } })
+  expect((await it.run('usage list from=soon')).text).toBe('from=soon is not a time.')
+  expect((await it.run('usage list to=never')).text).toBe('to=never is not a time.')
+  expect(it.asked).toEqual([])
+})
+
 test('of a fleet without a store says so, and of a store that does not answer fails', async () => {
   using none = openScriptedFleet({})
   expect((await none.run('usage list')).text).toBe('No store is registered yet.')

@@ -192,10 +192,10 @@ describe('an image of a store that is absent', () => {
 
   test('whose store was never read to its end may not be all', () => {
     using it = openSilent({ 'edge-a': [imageOf(1, HELD)] })
-    const absent = it.absent.map((store) => ({ ...store, held: { ...store.held, asOfMs: null, beyond: 2 } }))
+    const absent = it.absent.map((store) => ({ ...store, held: { ...store.held, asOfMs: null, beyond: 1 } }))
     const [note] = listHeld(it.context(), absent, {}).notes
     expect(note).toContain('which did not finish reading them, so that some may be missing,')
-    expect(note).toEndWith('It had 2 more images, beyond what the catalogue keeps.')
+    expect(note).toEndWith('It had 1 more image, beyond what the catalogue keeps.')
     const [found] = findHeld(it.context(), absent, 'disk')
     expect(found && [heldJson(found)['fromCatalogue'], fieldsOf(it, [found])['Known']]).toMatchObject([
       { asOf: null },
