@@ -105,7 +105,6 @@ function resultLabel(key: string): string {
 function resultText(key: string, value: unknown): string {
   if (value === null || value === undefined) return UNKNOWN
   if (typeof value === 'number') return /bytes/i.test(key) ? formatBytes(value) : String(value)
-  if (typeof value === 'string' || typeof value === 'boolean') return String(value)
   if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map((item) => itemText(item)).join('; ')
   return itemText(value)
 }
