@@ -77,6 +77,16 @@ describe('a run', () => {
     await expect(server.uploads.expire({ signal: AbortSignal.abort(new Error('the agent is stopping')) })).rejects.toThrow('the agent is stopping')
     expect(await readdir(server.folder)).toHaveLength(1)
   })
+
+  test('ends before the records of images that are gone, too', async () => {
+    const clock = createManualClock()
+    await using server = await startUploadServer({ clock, expiryMs: HOUR })
+    const done = await patch(server, await create(server, 10), 0, someBytes(10))
+    server.publisher.remove((done.headers.get('content-location') ?? '').slice('/v1/images/'.length))
+    clock.advance(HOUR)
+    await expect(server.uploads.expire({ signal: AbortSignal.abort(new Error('the agent is stopping')) })).rejects.toThrow('the agent is stopping')
+    expect(await readdir(server.folder)).toHaveLength(1)
+  })
 })
 
 test('looking at an upload writes its renewed expiry once a 24th of the period has passed', async () => {

@@ -43,6 +43,17 @@ describe('an upload lock', () => {
     expect(again).toBeDefined()
   })
 
+  test('leaves no timer behind when it is passed on in time', async () => {
+    const clock = createManualClock()
+    const signals: (AbortSignal | undefined)[] = []
+    const locks = createUploadLocks({ sleep: (ms, signal) => (signals.push(signal), clock.sleep(ms, signal)) })
+    const first = await locks.acquire('a', 1000)
+    const waiting = locks.acquire('a', 1000)
+    first?.[Symbol.dispose]()
+    using second = await waiting
+    expect([second?.contended.aborted, signals.map((signal) => signal?.aborted)]).toEqual([false, [true]])
+  })
+
   test('is passed on once if it is released twice', async () => {
     const locks = createUploadLocks(createManualClock())
     const first = await locks.acquire('a', 1000)

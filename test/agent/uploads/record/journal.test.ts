@@ -180,6 +180,48 @@ describe('a journal', () => {
     }
   })
 
+  test('keeps what it had when a later append fails', async () => {
+    await using folder = await createTemporaryFolder()
+    const real = createDisk()
+    let isFailing = false
+    const openWrite: Disk['openWrite'] = async (path, mode) => {
+      const file = await real.openWrite(path, mode)
+      return { ...file, sync: () => (isFailing ? Promise.reject(new Error('EIO')) : file.sync()) }
+    }
+    const failing: JournalDeps = { disk: { ...real, openWrite }, random }
+    const path = folder.file('journal')
+    const first = next(EMPTY, { cut: 1, more: new Uint8Array(50) })
+    const journal = Journal.empty(failing, path)
+    await append(journal, EMPTY, first)
+    const { length } = await readFile(path)
+    isFailing = true
+    await expect(append(journal, first, next(first, { cut: 1, more: new Uint8Array(5) }))).rejects.toThrow('EIO')
+    await journal.close()
+    expect((await readFile(path)).length).toBe(length)
+    await expectModel(await Journal.load(deps, path), first)
+  })
+
+  test('that cannot be replaced by a shorter one stays, and leaves no file beside it', async () => {
+    await using folder = await createTemporaryFolder()
+    const real = createDisk()
+    let renames = 0
+    const rename: Disk['rename'] = async () => {
+      renames++
+      throw new Error('EIO')
+    }
+    const path = folder.file('journal')
+    const journal = Journal.empty({ disk: { ...real, rename }, random }, path)
+    let model = EMPTY
+    while (renames === 0) {
+      const after = next(model, { cut: 1, more: new Uint8Array(RECORD_TAIL_MAX - 4096) })
+      await append(journal, model, after)
+      model = after
+    }
+    await expectModel(journal, model)
+    await journal.close()
+    expect(await real.list(folder.path)).toEqual(['journal'])
+  })
+
   test('has what was appended, also when it is reopened', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
