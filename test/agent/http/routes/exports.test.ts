@@ -63,6 +63,8 @@ describe('/v1/exports', () => {
   test('shows, lists, sends and deletes an export', async () => {
     await freshImage()
     const bytes = seededBytes(200_000, count)
+    const planned = await operator.ask('POST', `/v1/images/${image.id}/exports`, { dryRun: true })
+    expect([planned.status, planned.headers.get('location'), await listed(operator, `?image=${image.id}`)]).toEqual([200, null, []])
     const made = await exported(operator)
     expect(made).toMatchObject({
       image: image.id,
