@@ -36,7 +36,7 @@ export function listWindow(view: View, path: string, query: Readonly<Record<stri
 
 /** All rows of a table without a filter. Its headings lead to the page with the whole list. */
 export function excerptWindow(view: View, href: string): RowWindow {
-  return { ...rowWindow(view, href, new URLSearchParams()), rows: view.rows, pages: 1, all: 0 }
+  return { ...rowWindow(view, href, new URLSearchParams()), rows: view.rows, pages: 1, find: undefined }
 }
 
 /** The members of a query that have a value. */

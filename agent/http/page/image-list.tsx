@@ -97,9 +97,9 @@ function imageWindow(view: View, query: Omit<ImageListQuery, 'cursor'>): RowWind
   return {
     rows,
     found: rows.length,
+    all: rows.length,
     // The list has a filter of its own.
-    all: 0,
-    find: '',
+    find: undefined,
     page: 0,
     pages: 1,
     sortedBy,

@@ -39,7 +39,10 @@ export async function overview(own: OwnRoutes, reader: Reader, order: Readonly<R
   const checks = healthView(health, store)
   return (
     <>
-      <ViewSection view={checks} options={htmlOptions({ path: '/', nowMs, level: 1, window: () => ({ ...listWindow(checks, '/', order), all: 0 }) })} />
+      <ViewSection
+        view={checks}
+        options={htmlOptions({ path: '/', nowMs, level: 1, window: () => ({ ...listWindow(checks, '/', order), find: undefined }) })}
+      />
       <p>
         <a href={relativeHref('/', '/')}>Load again</a>
       </p>

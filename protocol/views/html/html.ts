@@ -25,8 +25,8 @@ export interface RowWindow {
   readonly pages: number
   readonly sortedBy: string | undefined
   readonly isDescending: boolean
-  /** Text by which rows are filtered. */
-  readonly find: string
+  /** Text by which rows are filtered; undefined for a table without a filter. */
+  readonly find: string | undefined
   sortHref(column: Column): string
   pageHref(page: number): string
   /** Fields of the page's address that the form of the filter keeps. */

@@ -15,12 +15,13 @@ const FILTER_ROWS_MIN = 6
 /** The table of a View; nothing when it has no rows. */
 export function Table({ view, options }: { readonly view: View; readonly options: HtmlOptions }): Html {
   const window = options.window()
-  if (window.all === 0 && window.rows.length === 0) return <></>
+  const { find } = window
+  if (window.rows.length === 0 && (find === undefined || window.all === 0)) return <></>
   const menus = window.rows.map((row) => options.rowActions?.(row) ?? [])
   const hasMenus = menus.some((menu) => menu.length > 0)
   return (
     <>
-      {window.all >= FILTER_ROWS_MIN || window.find !== '' ? <Filter window={window} title={view.title} /> : ''}
+      {find !== undefined && (window.all >= FILTER_ROWS_MIN || find !== '') ? <Filter find={find} window={window} title={view.title} /> : ''}
       <div class="wide" tabindex={0} role="region" aria-label={view.title}>
         <table role="table">
           <caption class="unseen">
@@ -143,17 +144,17 @@ function Linked({ href, children }: { readonly href: string | undefined; readonl
   return href === undefined ? children : <a href={href}>{children}</a>
 }
 
-function Filter({ window, title }: { readonly window: RowWindow; readonly title: string }): Html {
+function Filter({ find, window, title }: { readonly find: string; readonly window: RowWindow; readonly title: string }): Html {
   return (
     <form method="get" class="filter" role="search" aria-label={`Filter ${title}`}>
       {window.kept.map(([name, value]) => (
         <input type="hidden" name={name} value={value} />
       ))}
       <label>
-        Filter <input type="search" name="_find" value={window.find} maxlength={FIND_LENGTH_MAX} />
+        Filter <input type="search" name="_find" value={find} maxlength={FIND_LENGTH_MAX} />
       </label>{' '}
       <button type="submit">Filter</button>
-      {window.find === '' ? '' : <span> {`${plural(window.found, 'row')} of ${window.all}`}</span>}
+      {find === '' ? '' : <span> {`${plural(window.found, 'row')} of ${window.all}`}</span>}
     </form>
   )
 }

@@ -1,7 +1,7 @@
 // Tables of the page, from literal rows to markup: links, menus, marks, the filter and the pages.
 
 import { describe, expect, test } from 'bun:test'
-import type { HtmlOptions, RowAction } from '../../../../protocol/views/html/html.ts'
+import type { HtmlOptions, RowAction, RowWindow } from '../../../../protocol/views/html/html.ts'
 import { rowWindow, wantedRows } from '../../../../protocol/views/html/row-window.ts'
 import { Table } from '../../../../protocol/views/html/table.tsx'
 import { makeView } from '../../../../protocol/views/view.ts'
@@ -44,11 +44,15 @@ describe('a table', () => {
     expect(html).toContain('0 rows of 6')
   })
 
-  test('has rows that somebody else has cut and not counted', () => {
-    const view = viewOf(rowsOf(2))
-    const html = render(view, { window: () => ({ ...rowWindow(view, '/', new URLSearchParams()), all: 0 }) })
-    expect(html).toContain('image-1')
-    expect(html).not.toContain('type="search"')
+  test('has no filter where its window has none, and is nothing without rows', () => {
+    const shown = (rows: number, members: Partial<RowWindow>): string => {
+      const view = viewOf(rowsOf(rows))
+      return render(view, { window: () => ({ ...rowWindow(view, '/', new URLSearchParams()), ...members }) })
+    }
+    expect(shown(7, {})).toContain('type="search"')
+    expect(shown(7, { find: undefined })).toContain('image-1')
+    expect(shown(7, { find: undefined })).not.toContain('type="search"')
+    expect(shown(0, { find: undefined, all: 7 })).toBe('')
   })
 
   test('escapes names, and labels every cell for a phone', () => {
