@@ -5,6 +5,9 @@ import { syncResultSchema } from '../../../../../protocol/sync/sync.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../../../support/agents/agent-process.ts'
 import { createTemporaryFolder } from '../../../../support/machine/temporary-folder.ts'
 import { until } from '../../../../support/until.ts'
+import { imageOf, openScriptedFleet, page } from '../../scripted-fleet.ts'
+import type { Asked } from '../../scripted-fleet.ts'
+import { taskOf } from '../../sessions/fleet.ts'
 import { openTestBot, runCommand, runJson } from '../../../fixture.ts'
 
 test('image sync finds the store that has the image, gives the other store a grant for it, and waits for the task', async () => {
@@ -142,3 +145,26 @@ test('image migrate copies, checks and then deletes; task retry orders a sync ag
   expect(again).toMatchObject({ code: 0, value: { kind: 'sync', state: 'succeeded', store: 'edge-a' } })
   expect((await agentA.client.images.get(id)).status).toBe('available')
 }, 60_000)
+
+test('up to 1 GiB is copied without asking, and one byte more needs the name of the image', async () => {
+  const run = async (bytesMoved: number, words = ''): Promise<[string, string | undefined, number]> => {
+    const orders: unknown[] = []
+    const disk = imageOf(1, { name: 'disk' })
+    const result = { slicesMoved: 0, slicesPresent: 0, bytesMoved, images: [{ id: disk.id, name: 'disk', outcome: 'would-copy', bytesMoved }] }
+    using it = openScriptedFleet({
+      'edge-a': { 'GET /images': page([disk]), 'POST /sync/grants': { id: 'tok_1', token: 'grant', expiresAt: '2026-01-04T00:00:00.000Z' } },
+      'edge-x': {
+        'GET /images': page([]),
+        'POST /sync': ({ body }: Asked) => {
+          if ((body as { dryRun?: boolean }).dryRun !== true) orders.push(body)
+          return taskOf('x', 'sync', 'succeeded', { id: 'tsk_1', endedAt: '2026-01-01T00:00:01.000Z', result })
+        },
+      },
+    })
+    const { outcome, confirm } = await it.run(`image sync disk to=edge-x ${words}`)
+    return [outcome, confirm?.name, orders.length]
+  }
+  expect(await run(1_073_741_824)).toEqual(['done', undefined, 1])
+  expect(await run(1_073_741_825)).toEqual(['refused', 'disk', 0])
+  expect(await run(1_073_741_825, '--confirm disk')).toEqual(['done', undefined, 1])
+})
