@@ -31,8 +31,9 @@ async function createScene() {
   const journalDeps = { disk: createDisk(), random: (length: number) => new Uint8Array(length) }
   const uploads = new Map<string, { readonly upload: Upload; readonly blocks: PackedEntries[] }>()
   const read: string[] = []
+  const pauses: number[] = []
   const table = createOwnSlices({
-    clock: systemClock,
+    clock: { sleep: async (ms) => void pauses.push(ms) },
     live: () => [...uploads.values()].map(({ upload }) => upload),
     async *entries(id) {
       read.push(id)
@@ -42,6 +43,7 @@ async function createScene() {
   return {
     table,
     read,
+    pauses,
     uploads,
     add(id: string, changes: Parameters<typeof uploadFile>[0] = {}): Upload {
       const upload = { file: uploadFile({ id, ...changes }), journal: Journal.empty(journalDeps, folder.file(id)) }
@@ -107,6 +109,28 @@ describe('own slices', () => {
     await scene.table.of('token tok_ann')
     expect([2, 3].map((number) => mine.has(digestOf(number)))).toEqual([true, true])
     expect(scene.read).toEqual(['upl_1', 'upl_1'])
+  })
+
+  test('of an upload that committed nothing cost no read of the others when it ends', async () => {
+    await using scene = await createScene()
+    await scene.append(scene.add('upl_1'), block(1, 1))
+    const empty = scene.add('upl_2')
+    await scene.table.of('token tok_ann')
+    scene.table.committed(empty, block(1, 0))
+    scene.uploads.delete('upl_2')
+    expect((await scene.table.of('token tok_ann')).has(digestOf(1))).toBe(true)
+    expect(scene.read).toEqual(['upl_1'])
+  })
+
+  test('are read with a pause without time after each 16,384 entries', async () => {
+    await using scene = await createScene()
+    const upload = scene.add('upl_1')
+    await scene.append(upload, block(1, 16_383))
+    await scene.table.of('token tok_ann')
+    expect(scene.pauses).toEqual([])
+    await scene.append(upload, block(20_000, 1))
+    await scene.table.of('token tok_ann')
+    expect(scene.pauses).toEqual([0])
   })
 
   test('have the slice of an upload of one byte', async () => {
