@@ -13,7 +13,7 @@ import type { ReadBudget } from './manifests/slice-sizes.ts'
 import { countUniqueSize, createReadBudget, UNIQUE_READ_BYTES_MAX, UNIQUE_SLICES_MAX } from './manifests/slice-sizes.ts'
 
 /** Maximum number of waiting counts. Further ones return null. */
-export const UNIQUE_COUNTS_WAITING_MAX = 16
+const UNIQUE_COUNTS_WAITING_MAX = 16
 /** Most sizes that are cached, and most audiences whose view is known. */
 const COUNTED_MAX = 200_000
 const VIEWS_MAX = 64
@@ -41,7 +41,8 @@ export interface UniqueSizesDeps {
 export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
   const { clock, log, table } = deps
   const views = createViews(table)
-  const counted = new Map<string, { readonly id: string; readonly stamp: string; readonly size: number | null }>()
+  const counted = new Map<string, { readonly stamp: string; readonly size: number | null }>()
+  let revision = table.revision()
   const counting = new Map<string, Promise<number | null>>()
   let last: Promise<unknown> = Promise.resolve()
 
@@ -84,14 +85,15 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
       log.debug('a unique size could not be counted', { images: ids.length, error })
       if (!budget.isSpent) return null
     }
-    if (only !== undefined) counted.set(name + only, { id: only, stamp, size })
+    if (only !== undefined) counted.set(name + only, { stamp, size })
     return size
   }
   return {
     known,
     async count(ids, audience) {
-      for (const [key, { id }] of counted) if (!table.get(id)) counted.delete(key)
-      if (counted.size > COUNTED_MAX) counted.clear()
+      // An image that was added or removed changes the sizes of others.
+      if (revision !== table.revision() || counted.size > COUNTED_MAX) counted.clear()
+      revision = table.revision()
       const key = views.of(audience).name + [...new Set(ids)].toSorted().join(' ')
       const running = counting.get(key)
       if (running) return running

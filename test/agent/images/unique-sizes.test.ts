@@ -3,8 +3,8 @@
 import { describe, expect, test } from 'bun:test'
 import { storedSchema } from '../../../agent/images/records/image-file.ts'
 import { createImageTable } from '../../../agent/images/records/image-table.ts'
-import { createReadBudget, UNIQUE_READ_BYTES_MAX } from '../../../agent/images/manifests/slice-sizes.ts'
-import { createUniqueSizes, UNIQUE_COUNTS_WAITING_MAX } from '../../../agent/images/unique-sizes.ts'
+import { createReadBudget } from '../../../agent/images/manifests/slice-sizes.ts'
+import { createUniqueSizes } from '../../../agent/images/unique-sizes.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import type { Manifest } from '../../../protocol/slices/manifest.ts'
 import { parseDigest } from '../../../protocol/slices/digest.ts'
@@ -16,7 +16,7 @@ import { openImageStore, seededBytes } from '../../support/images/image-store.ts
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 describe('counts of unique bytes', () => {
-  test('run one at a time, and return null if the queue is full', async () => {
+  test('run one at a time, and return null if 16 wait', async () => {
     const { manifest, digest } = await encodeManifest([{ length: 4096, digest: new Uint8Array(32).fill(1) }])
     const gate = Promise.withResolvers<Manifest>()
     let reading = 0
@@ -32,17 +32,17 @@ describe('counts of unique bytes', () => {
       },
       sizes: () => ({ storedBytes: 4096 }),
     })
-    const all = Array.from({ length: UNIQUE_COUNTS_WAITING_MAX + 10 }, (_, i) => sizes.count([`img_${i}`]))
+    const all = Array.from({ length: 26 }, (_, i) => sizes.count([`img_${i}`]))
     await Promise.resolve()
     expect(reading).toBe(1)
     // A second count of the same image shares the running one.
     const same = sizes.count(['img_0'])
     gate.resolve(manifest)
     const counted = await Promise.all(all)
-    expect(counted.filter((size) => size === 4096)).toHaveLength(UNIQUE_COUNTS_WAITING_MAX + 1)
+    expect(counted.filter((size) => size === 4096)).toHaveLength(17)
     expect(counted.filter((size) => size === null)).toHaveLength(9)
     expect(await same).toBe(4096)
-    expect(reading).toBe(UNIQUE_COUNTS_WAITING_MAX + 1)
+    expect(reading).toBe(17)
   })
 
   test('ask once per image what an audience sees, until an image changes or more than 64 audiences asked', async () => {
@@ -82,9 +82,9 @@ describe('counts of unique bytes', () => {
     expect(asked).toBeGreaterThan(full + 4)
   })
 
-  test('do not read more than the budget', () => {
+  test('do not read more than 128 MiB', () => {
     const budget = createReadBudget()
-    budget.spend(UNIQUE_READ_BYTES_MAX)
+    budget.spend(134_217_728)
     expect(budget.isSpent).toBe(false)
     expect(() => budget.spend(1)).toThrow(RangeError)
     expect(budget.isSpent).toBe(true)
@@ -188,6 +188,27 @@ describe('the unique size', () => {
     expect(await sizes.count([idOf(3), idOf(2)])).toBeNull()
   })
 
+  test('is counted again when a manifest that could not be read can be read', async () => {
+    const { sizes, idOf, manifests } = await openSizes([0, 1], [1])
+    const other = manifests.get(idOf(2))
+    manifests.delete(idOf(2))
+    expect(await sizes.count([idOf(1)])).toBeNull()
+    if (other) manifests.set(idOf(2), other)
+    expect(await sizes.count([idOf(1)])).toBe(1)
+  })
+
+  test('that would take more than 128 MiB of manifests is not tried again, and holds none of them', async () => {
+    const { sizes, idOf, manifests, reads, held, put } = await openSizes([0], [1])
+    const second = manifests.get(idOf(2))
+    if (!second) throw new Error('no manifest')
+    manifests.set(idOf(2), { ...second, count: 4_000_000 })
+    expect([await sizes.count([idOf(1)]), await sizes.count([idOf(1)])]).toEqual([null, null])
+    expect([reads, held()]).toEqual([['1', '2'], 0])
+    put(3, { manifestDigest: null })
+    await sizes.count([idOf(1)])
+    expect(reads).toHaveLength(4)
+  })
+
   test('that was counting is not counted a second time, and is counted again afterwards', async () => {
     const { sizes, idOf, reads } = await openSizes([0, 1], [1])
     expect(await Promise.all([sizes.count([idOf(1), idOf(2)]), sizes.count([idOf(2), idOf(1)])])).toEqual([3, 3])
@@ -195,7 +216,7 @@ describe('the unique size', () => {
   })
 
   test('of images with more than two million slices together is unknown', async () => {
-    const { sizes, idOf, manifests } = await openSizes([0], [1])
+    const { sizes, idOf, manifests, reads } = await openSizes([0], [1], [2])
     const [first, second] = [manifests.get(idOf(1)), manifests.get(idOf(2))]
     const blocks = async function* (): AsyncGenerator<never> {
       yield* []
@@ -205,6 +226,10 @@ describe('the unique size', () => {
     expect(await sizes.count([idOf(1), idOf(2)])).toBe(2)
     manifests.set(idOf(1), { ...first, count: 2_000_000, blocks })
     expect(await sizes.count([idOf(1), idOf(2)])).toBeNull()
+    // No further manifest is held in memory.
+    reads.length = 0
+    expect(await sizes.count([idOf(1), idOf(2), idOf(3)])).toBeNull()
+    expect(reads).toEqual(['1', '2'])
   })
 
   test('is not counted where the manifests would have more than 128 MiB', async () => {
