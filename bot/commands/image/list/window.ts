@@ -4,7 +4,7 @@
 import { hasWords, pageStart } from '../../../../protocol/views/html/row-window.ts'
 import type { Cut, Row } from '../../../../protocol/views/view.ts'
 import { WINDOW_ORDERS } from '../../../fleet/catalogue/window.ts'
-import type { WindowFilter, WindowOrder } from '../../../fleet/catalogue/window.ts'
+import type { WindowFilter, WindowImage, WindowOrder } from '../../../fleet/catalogue/window.ts'
 import type { StoreRecord } from '../../../fleet/registry.ts'
 import { keptSightings } from '../../../fleet/see.ts'
 import type { CommandContext } from '../../command.ts'
@@ -24,6 +24,8 @@ const STATE_DELAY_MS = 2_000
 const WORDS_MAX = 8
 /** Filters of which the catalogue has columns. */
 const WINDOW_FILTERS: ReadonlySet<string> = new Set(['status', 'owner', 'name', 'kind', 'format'])
+/** So many images are read to know how many there are. */
+const FEW_MAX = 2_000
 /** May be a part of a length, which SQLite does not spell. */
 const LENGTH_PART = /^[\d.]*$|^[kmgtp]?i?b?$/
 
@@ -72,30 +74,25 @@ export function listWindow(context: CommandContext, { filter, sort, isFresh }: I
     cut(found, absent) {
       const { words, isDescending, limit } = wanted
       const isShown = (row: Row): boolean => words.length === 0 || hasWords(row, words)
-      const live = found.flatMap((image) => {
-        const row = imageRow(image)
-        return isShown(row) ? [{ row, listed: image, value: valueOf(order, image) }] : []
-      })
+      const live = found.filter((image) => isShown(imageRow(image))).map((listed): Ordered => ({ listed, value: valueOf(order, listed) }))
       const last = absent.map(heldRow).filter(isShown)
-      // Who looks for words mostly finds less than a page: the first page then says how many there are.
-      const first = words.length > 0 && wanted.offset === 0 ? catalogue.windows.page(windowFilter, { words, order, isDescending, offset: 0, limit }) : undefined
-      const isWhole = first !== undefined && first.length < limit
-      const matches = words.length === 0 ? totals.images : isWhole ? first.length : catalogue.windows.count(windowFilter, words)
+      const read = (from: number, most: number): WindowImage[] =>
+        catalogue.windows.page(windowFilter, { words, order, isDescending, offset: from, limit: most })
+      // Words mostly leave few images: to read them says how many there are, without a second scan.
+      const few = words.length === 0 ? [] : read(0, FEW_MAX)
+      const isFew = words.length > 0 && few.length < FEW_MAX
+      const matches = isFew ? few.length : words.length === 0 ? totals.images : catalogue.windows.count(windowFilter, words)
       const ordered = matches + live.length
       const offset = pageStart(wanted.offset, ordered + last.length)
       // Without rows of others the database skips what comes before the page.
-      const skipped = live.length === 0 ? offset : 0
-      const read = { words, order, isDescending, offset: skipped, limit: offset + limit - skipped }
-      const known = first ?? (offset < ordered || live.length > 0 ? catalogue.windows.page(windowFilter, read) : [])
-      const held = known.map(({ store, image, value }) => {
-        const listed: ListedImage = { store: { name: store }, image }
-        return { row: imageRow(listed), listed, value }
-      })
+      const skipped = isFew || live.length > 0 ? 0 : offset
+      const known = isFew ? few : offset < ordered || live.length > 0 ? read(skipped, offset + limit - skipped) : []
+      const held = known.map(({ store, image, value }): Ordered => ({ listed: { store: { name: store }, image }, value }))
       const way = isDescending ? -1 : 1
       const all = live.length === 0 ? held : [...held, ...live].toSorted((a, b) => way * compare(a, b))
       const page = all.slice(offset - skipped, offset - skipped + limit)
       const lastFrom = Math.max(0, offset - ordered)
-      const rows = [...page.map(({ row }) => row), ...last.slice(lastFrom, lastFrom + limit - page.length)]
+      const rows = [...page.map(({ listed }) => imageRow(listed)), ...last.slice(lastFrom, lastFrom + limit - page.length)]
       return {
         rows,
         listed: page.map(({ listed }) => listed),
