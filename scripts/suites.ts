@@ -29,9 +29,9 @@ export const QUICK_SUITE: Suite = {
 
 export const SUITES: readonly Suite[] = [
   QUICK_SUITE,
-  { name: 'conformance', paths: ['test/conformance'], timeoutMs: 300_000, parallel: 2 },
+  { name: 'conformance', paths: ['test/conformance'], timeoutMs: 300_000, parallel: 3 },
   { name: 'fault', paths: ['test/fault'], timeoutMs: 180_000, parallel: 2 },
-  { name: 'crash', paths: ['test/crash'], timeoutMs: 180_000, parallel: 3 },
+  { name: 'crash', paths: ['test/crash'], timeoutMs: 180_000, parallel: 4 },
   { name: 'hostile', paths: ['test/hostile'], timeoutMs: 180_000, parallel: 1 },
   { name: 'power cut', paths: ['test/power'], timeoutMs: 300_000, parallel: 2 },
   { name: 'simulation', paths: ['test/simulation'], timeoutMs: 300_000, parallel: 2 },

@@ -21,9 +21,9 @@ const IMAGES = 100
 /** Events of all agents together in a second. */
 const TRAFFIC = 20
 /** Requests for each place. */
-const REQUESTS = 100
+const REQUESTS = 200
 /** A place that is slower than this is asked fewer times, in milliseconds for all its requests. */
-const PLACE_MS_MAX = 20_000
+const PLACE_MS_MAX = 40_000
 /** Pause between two requests in milliseconds: people look at what they asked for. */
 const PAUSE_MS = 50
 /** Loads in the browser. */
