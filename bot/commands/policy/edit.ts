@@ -24,12 +24,13 @@ export const policyEdit = defineCommand({
       })
     const { name, ...others } = options
     const nowMs = context.clock.nowMs()
-    const change = { ...readPolicyOptions(context, others), ...(name === undefined ? {} : { name: policyName(name) }) }
+    const given = { ...readPolicyOptions(context, others), ...(name === undefined ? {} : { name: policyName(name) }) }
     // Times that the old expression missed are not made up for by the new one.
-    const isMoved = change.cron !== undefined || change.timezone !== undefined
-    const wanted = { ...before, ...change, ...(isMoved ? { anchorMs: nowMs } : {}) }
+    const isMoved = given.cron !== undefined || given.timezone !== undefined
+    const change = { ...given, ...(isMoved ? { anchorMs: nowMs } : {}) }
+    const wanted = { ...before, ...change }
     requireSound(wanted, nowMs)
-    const policy = context.policies.change(before.name, { ...change, ...(isMoved ? { anchorMs: nowMs } : {}) }) ?? wanted
+    const policy = context.policies.change(before.name, change) ?? wanted
     return policyView(context, `Policy ${policy.name} changed`, policy, await planFor(context, policy, false))
   },
 })

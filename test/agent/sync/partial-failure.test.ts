@@ -6,7 +6,8 @@ import { attempt, explained, requireAll, totalsOf } from '../../../agent/sync/pa
 import type { SyncRun } from '../../../agent/sync/partial-failure.ts'
 import { createTaskImages } from '../../../agent/sync/task-images.ts'
 import type { TaskImages } from '../../../agent/sync/task-images.ts'
-import { problem, ProblemError } from '../../../protocol/problems.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { ProblemError } from '../../../protocol/problems.ts'
 import { GRANT_TOKEN_PREFIX } from '../../../protocol/sync/sync-grant.ts'
 import { createMemoryLog } from '../../support/memory/memory-log.ts'
 
