@@ -142,6 +142,7 @@ describe('append', () => {
     expect(second.status).toBe(204)
     expect(second.headers.get('upload-complete')).toBe('?0')
     expect(second.headers.get('upload-offset')).toBe('200000')
+    expect(second.headers.get('connection')).not.toBe('close')
     const head = await ask('HEAD', path)
     expect(head.status).toBe(204)
     expect(head.headers.get('upload-length')).toBeNull()
@@ -189,6 +190,13 @@ describe('append', () => {
     const streamed = await patch(path, 0, true, inPieces(content.slice(0, 10)))
     expect([streamed.status, await streamed.json()]).toMatchObject([400, { type: `${IANA}inconsistent-upload-length` }])
     expect((await ask('HEAD', path)).headers.get('upload-complete')).toBe('?0')
+  })
+
+  test('of an upload that does not exist, and its removal, are answered with 404', async () => {
+    const path = pathOf(await create({ 'Upload-Complete': '?0', 'Upload-Length': '20' }))
+    expect((await ask('DELETE', path)).status).toBe(204)
+    expect((await ask('DELETE', path)).status).toBe(404)
+    expect((await patch(path, 0, false, content.slice(0, 10))).status).toBe(404)
   })
 
   test('requires its media type, except for interop versions up to 5', async () => {
