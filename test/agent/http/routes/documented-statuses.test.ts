@@ -1,7 +1,7 @@
 // The statuses with which each route succeeds, as the OpenAPI document names them. A client that switches on a status relies on them.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { openRouteTable } from './route-table.ts'
+import { openRouteTable } from '../route-table.ts'
 
 // Opening a store on a busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
