@@ -15,7 +15,7 @@ import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts
 import { startTusUpload } from '../../support/clients/tus-upload.ts'
 
 const MIB = 1024 * 1024
-export const BAD_LINK: LinkFaults = { delayMs: 200, bytesPerSecond: 2_000_000, cutEveryMs: 3000, resetWithinMs: 10_000 }
+export const BAD_LINK = { delayMs: 200, bytesPerSecond: 2_000_000, cutEveryMs: 3000, resetWithinMs: 10_000 } satisfies LinkFaults
 const SAY_EVERY_MS = 15_000
 
 export interface BadLinkReport {

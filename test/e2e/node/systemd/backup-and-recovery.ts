@@ -3,7 +3,7 @@
 import { describe, expect } from 'bun:test'
 import { runDocumented } from '../../../support/machine/documented-lines.ts'
 import { expectSameBytes, uploadImage } from './images.ts'
-import { SERVES, UNIT } from './node.ts'
+import { SHOWN_SERVING, SERVES, UNIT } from './node.ts'
 import type { MachineTest, Node } from './node.ts'
 
 const MOUNT = '/srv/slipway/edge-a'
@@ -35,7 +35,7 @@ export function testBackupAndRecovery(test: MachineTest, node: Node): void {
       // Without the credential the agent creates a token that the bot does not have.
       await must('mv', '/etc/credstore/slipway-agent.edge-a.admin-token', '/root/admin-token')
       await must('rm', '-rf', STATE)
-      expect(await recover('The state folder is lost')).toMatch(/Running/)
+      expect(await recover('The state folder is lost')).toMatch(SHOWN_SERVING)
       await must('mv', '/root/admin-token', '/etc/credstore/slipway-agent.edge-a.admin-token')
       await must('systemctl', 'restart', UNIT)
       await expectSameBytes(node, 'precious')

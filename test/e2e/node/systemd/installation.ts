@@ -3,7 +3,7 @@
 import { describe, expect } from 'bun:test'
 import { runDocumented } from '../../../support/machine/documented-lines.ts'
 import { uploadImage, expectSameBytes } from './images.ts'
-import { BASE, SERVES } from './node.ts'
+import { BASE, SHOWN_SERVING, SERVES } from './node.ts'
 import type { MachineTest, Node } from './node.ts'
 
 /** Folders whose files change on every running system. */
@@ -41,7 +41,7 @@ export function testInstallation(test: MachineTest, node: Node): void {
       expect(await run('6. Install the bot')).toContain('StatusText=Not connected since')
       const printed = await run('7. Check the fleet')
       expect(printed).toContain('Store edge-a added')
-      expect(printed).toMatch(/edge-a +Running/)
+      expect(printed).toMatch(SHOWN_SERVING)
       expect((await node.machine().must('systemctl', 'is-active', 'slipway-bot')).trim()).toBe('active')
     })
 
@@ -56,7 +56,7 @@ export function testInstallation(test: MachineTest, node: Node): void {
   describe('access.md and network.md', () => {
     test('create and list tokens, and rotate the admin token', async () => {
       expect(await runDocumented(node.machine(), 'docs/access.md', 'Create a token')).toContain('"name":"nightly-builds"')
-      expect(await runDocumented(node.machine(), 'docs/access.md', 'Rotate the admin token')).toMatch(/Running/)
+      expect(await runDocumented(node.machine(), 'docs/access.md', 'Rotate the admin token')).toMatch(SHOWN_SERVING)
       expect((await node.ask('-w', '%{http_code}', '-o', '/dev/null', `${BASE}/v1/store`)).stdout).toBe('200')
     })
 

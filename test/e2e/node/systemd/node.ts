@@ -15,6 +15,8 @@ export const UNIT = 'slipway-agent@edge-a'
 export const BASE = 'http://127.0.0.1:8420'
 /** Health of a store that works; a busy machine makes it degraded. */
 export const SERVES = /"state":"(?:running|degraded)"/
+/** The same as the bot shows it, in its list of stores and on the card of the store. */
+export const SHOWN_SERVING = /(?:edge-a|State +\S) +(?:Running|Degraded)/
 
 export interface Node extends AsyncDisposable {
   machine(): Machine
