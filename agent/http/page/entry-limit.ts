@@ -6,9 +6,9 @@ import type { Clock } from '../../contract/runtime.ts'
 
 /** Wrong tokens that one address may enter in a window, and the window in milliseconds. */
 export const WRONG_TOKENS_MAX = 10
-export const WINDOW_MS = 60_000
+const WINDOW_MS = 60_000
 /** Addresses that are remembered; the oldest window is forgotten for a new one. */
-export const ADDRESSES_MAX = 10_000
+const ADDRESSES_MAX = 10_000
 
 export interface EntryLimit {
   /** Counts an attempt of an address. Throws ProblemError `limit-reached` when the address has used up its window, whatever token it sends. */

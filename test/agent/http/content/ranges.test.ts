@@ -33,3 +33,10 @@ describe('a Range field', () => {
     expect(parseRange(fieldOf(17), 100)).toEqual(WHOLE)
   })
 })
+
+test('positions of a Range field are exact up to 15 digits; longer ones are beyond every length', () => {
+  const digits = (count: number) => `bytes=${10 ** (count - 1) + 1}-${10 ** (count - 1)}`
+  // The last position is before the first one, so the field is not valid.
+  expect(parseRange(digits(15), 100)).toEqual({ kind: 'whole' })
+  expect(parseRange(digits(16), 100)).toEqual({ kind: 'unsatisfiable' })
+})

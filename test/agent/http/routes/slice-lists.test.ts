@@ -35,6 +35,9 @@ async function openApp({ hidden = [], own = [], absent = [], sliceBytes = 1, end
   const isHidden = async (digests: readonly Uint8Array[]): Promise<number[]> =>
     [...digests.keys()].filter((i) => hidden.includes(numberOf(digests[i] ?? rawDigest(0))))
   const lookups: number[] = []
+  /** Turns of the event loop that each look-up saw before it. */
+  const turns: number[] = []
+  let turn = 0
   const reads: number[][] = []
   let ownAsked = 0
   let read = 0
@@ -52,6 +55,8 @@ async function openApp({ hidden = [], own = [], absent = [], sliceBytes = 1, end
       slices: {
         missing(digests) {
           lookups.push(digests.length)
+          turns.push(turn)
+          setImmediate(() => turn++)
           return [...digests.keys()].filter((i) => absent.includes(numberOf(digests[i] ?? rawDigest(0))))
         },
         async *readStored(digests): AsyncGenerator<SliceFrame> {
@@ -66,7 +71,10 @@ async function openApp({ hidden = [], own = [], absent = [], sliceBytes = 1, end
   })
   const post = (path: string, body: object) => memory.ask(path, { method: 'POST', role: 'viewer', body: JSON.stringify(body) })
   return {
+    ask: memory.ask,
+    granted: memory.routes.filter(({ granted }) => granted).map(({ path }) => path),
     lookups,
+    turns,
     reads,
     clock,
     downloads,
@@ -94,6 +102,21 @@ describe('the missing slices', () => {
     expect([app.lookups, app.ownAsked()]).toEqual([[4], 1])
   })
 
+  test('are none if the only hidden one is the own slice of the caller', async () => {
+    await using app = await openApp({ hidden: [1], own: [1] })
+    expect(await (await app.missing([1])).json()).toEqual({ missing: [] })
+  })
+
+  test('are of a list of at most 512 KiB', async () => {
+    await using app = await openApp({})
+    const sent = async (length: number) => {
+      const list = JSON.stringify({ digests: [digest(1)] })
+      const answer = await app.ask('/v1/slices/missing', { method: 'POST', role: 'viewer', body: list.padEnd(length) })
+      return answer.status
+    }
+    expect([await sent(512 * KIB), await sent(512 * KIB + 1)]).toEqual([200, 413])
+  })
+
   test('are looked up without the own slices of the caller when none is hidden', async () => {
     await using app = await openApp({ absent: [2] })
     expect(await (await app.missing([1, 2, 3])).json()).toEqual({ missing: [digest(2)] })
@@ -104,6 +127,7 @@ describe('the missing slices', () => {
     await using app = await openApp({ absent: [256, 257, 600] })
     expect(await (await app.missing(upTo(600))).json()).toEqual({ missing: [256, 257, 600].map(digest) })
     expect(app.lookups).toEqual([256, 256, 88])
+    expect(app.turns).toEqual([0, 1, 2])
   })
 
   test('refuse a fetch, which names ten of them', async () => {
@@ -118,6 +142,11 @@ describe('the missing slices', () => {
 })
 
 describe('a fetch', () => {
+  test('is open to a grant between stores, and a list of missing slices is not', async () => {
+    await using app = await openApp({})
+    expect(app.granted.filter((path) => path.startsWith('/v1/slices'))).toEqual(['/v1/slices/fetch'])
+  })
+
   test('is sent in pieces of at least 512 KiB, and the last one with what is left', async () => {
     await using app = await openApp({ sliceBytes: 256 * KIB })
     const answer = await app.fetch(upTo(5))
