@@ -59,7 +59,7 @@ export function permit(context: CommandContext, command: Command, input: Command
   const narrow = narrowRegistry(
     registry,
     isPermitted,
-    (store) => `${spelled(command)} needs the role ${needs}; ${actor.name} has ${roleIn(actor, store)} in ${store.name}.`,
+    (store) => `${spelled(command)} needs the role ${needs} in ${store.name}; ${actor.name} has ${roleIn(actor, store)}.`,
   )
   return { kind: 'permitted', context: { ...context, fleet: { ...fleet, registry: narrow } } }
 }

@@ -1,12 +1,13 @@
 // Roles in some stores only: which commands run, on which stores, and what help shows.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { mayRun } from '../../../bot/commands/permit.ts'
+import { mayRun, permit } from '../../../bot/commands/permit.ts'
 import { roleOf } from '../../../bot/access/role-of.ts'
 import type { RoleGrant } from '../../../bot/access/role-of.ts'
 import type { CommandContext } from '../../../bot/commands/command.ts'
 import { runLine } from '../../../bot/commands/run.ts'
 import { COMMANDS } from '../../../bot/commands/table.ts'
+import type { ProblemError } from '../../../protocol/problems.ts'
 import { createMemoryAgent } from '../../support/memory/memory-agent.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot } from '../fixture.ts'
@@ -163,6 +164,54 @@ describe('an operator of one zone', () => {
       })
     const rows = (await runLine(it.context, 'task list')).rows.map(({ cells }) => `${cells['store']} ${cells['subject']}`)
     expect(rows.toSorted()).toEqual(['edge-a secret-image', 'edge-b –'])
+  })
+})
+
+describe('the registry that a command of an operator of one zone gets', () => {
+  /** Calls something of the narrowed registry: what it returns, or its refusal. */
+  async function called(call: (registry: CommandContext['fleet']['registry']) => unknown) {
+    await using it = await start({ ...ANY, role: 'operator', zone: 'z1' })
+    const command = COMMANDS.find(({ noun, verb }) => `${noun} ${verb}` === 'store disable')
+    if (!command) throw new Error('there is no command store disable')
+    const permission = permit(it.context, command, { targets: [], options: {}, flags: new Set(), confirm: [], plan: undefined })
+    if (permission.kind !== 'permitted') throw new Error('the command is refused')
+    const names = (): string[] => it.bot.fleet.registry.list().map(({ name, zone }) => `${name} ${zone}`)
+    try {
+      return { returned: call(permission.context.fleet.registry), names: names() }
+    } catch (error) {
+      const { code, problem } = error as ProblemError
+      return { code, detail: problem.detail, names: names() }
+    }
+  }
+  const names = ['edge-a z1', 'edge-b z2']
+  const refused = { code: 'forbidden' as const, detail: 'store disable needs the role operator in edge-b; ada has viewer.', names }
+
+  test('lists and finds the stores of the zone', async () => {
+    expect(await called((registry) => registry.list().map(({ name }) => name))).toEqual({ returned: ['edge-a'], names })
+    expect(await called((registry) => registry.places().map(({ name }) => name))).toEqual({ returned: ['edge-a'], names })
+    expect(await called((registry) => registry.find('edge-a')?.zone)).toEqual({ returned: 'z1', names })
+    expect(await called((registry) => registry.find('edge-c'))).toEqual({ returned: undefined, names })
+  })
+
+  test.each<[string, (registry: CommandContext['fleet']['registry']) => unknown]>([
+    ['find', (registry) => registry.find('edge-b')],
+    ['find, however it is spelled', (registry) => registry.find('EDGE-B')],
+    ['change', (registry) => registry.change('edge-b', { zone: 'z1' })],
+    ['remove', (registry) => registry.remove('edge-b')],
+  ])('refuses a store of another zone: %s', async (_what, call) => {
+    expect(await called(call)).toEqual(refused)
+  })
+
+  test('changes and removes a store of the zone, and adds none', async () => {
+    const changed = await called((registry) => registry.change('edge-a', { zone: 'z3' }))
+    expect(changed).toMatchObject({ returned: { name: 'edge-a', zone: 'z3' }, names: ['edge-a z3', 'edge-b z2'] })
+    expect((await called((registry) => registry.remove('edge-a'))).names).toEqual(['edge-b z2'])
+    const store = { name: 'edge-c', url: 'http://127.0.0.1:1', token: 't', zone: 'z1', provider: 'local', storeId: 'c' } as const
+    expect(await called((registry) => registry.add(store, 0))).toEqual({
+      code: 'forbidden',
+      detail: 'Adding edge-c needs the role admin for the whole fleet.',
+      names,
+    })
   })
 })
 

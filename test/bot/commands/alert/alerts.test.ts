@@ -194,7 +194,7 @@ describe('somebody who is an operator in one store', () => {
     using it = openFailing()
     const run = (line: string) => it.run(line, 'viewer', undefined, roleIn)
     expect(await run('alert ack A2')).toMatchObject({ outcome: 'done' })
-    expect(await run('alert ack A1')).toMatchObject({ outcome: 'failed', text: 'alert ack needs the role operator; ann has viewer in edge-b.' })
+    expect(await run('alert ack A1')).toMatchObject({ outcome: 'failed', text: 'alert ack needs the role operator in edge-b; ann has viewer.' })
     expect(await run('alert silence edge-a')).toMatchObject({ outcome: 'done' })
     expect(await run('alert silence edge-b')).toMatchObject({ outcome: 'refused' })
     expect(await run('alert silence zone=zone-1')).toMatchObject({ outcome: 'failed', text: 'This needs the role operator in zone zone-1; ann has viewer.' })
