@@ -42,7 +42,6 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
   const { clock, log, table } = deps
   const views = createViews(table)
   const counted = new Map<string, { readonly stamp: string; readonly size: number | null }>()
-  let revision = table.revision()
   const counting = new Map<string, Promise<number | null>>()
   let last: Promise<unknown> = Promise.resolve()
 
@@ -91,9 +90,7 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
   return {
     known,
     async count(ids, audience) {
-      // An image that was added or removed changes the sizes of others.
-      if (revision !== table.revision() || counted.size > COUNTED_MAX) counted.clear()
-      revision = table.revision()
+      if (counted.size >= COUNTED_MAX) counted.clear()
       const key = views.of(audience).name + [...new Set(ids)].toSorted().join(' ')
       const running = counting.get(key)
       if (running) return running

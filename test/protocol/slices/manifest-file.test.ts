@@ -13,6 +13,7 @@ import {
 } from '../../../protocol/slices/manifest.ts'
 import type { Manifest, ManifestEntry } from '../../../protocol/slices/manifest.ts'
 import { openManifest, walkManifest } from '../../../protocol/slices/manifest-file.ts'
+import type { ManifestFile } from '../../../protocol/slices/manifest-file.ts'
 import { HASHES, memoryManifestFile } from '../../support/memory/memory-manifest-file.ts'
 import { createRandom, propertyOptions } from '../../support/properties.ts'
 import { wholeManifest } from '../../support/images/whole-manifest.ts'
@@ -86,5 +87,21 @@ describe('a manifest in a file', () => {
       file.bytes = change
       await expect(entriesFrom(manifest, MANIFEST_BLOCK_ENTRIES)).rejects.toBeInstanceOf(ManifestInvalid)
     }
+  })
+
+  test('keeps the four blocks that it read last', async () => {
+    const { manifest: memory } = await encodeManifest(entriesOf(6 * MANIFEST_BLOCK_ENTRIES, 4))
+    const file = memoryManifestFile(memory.bytes)
+    let reads = 0
+    const counted: ManifestFile = { length: () => file.length(), read: (into, position) => (reads++, file.read(into, position)) }
+    const { manifest } = await openManifest(counted, HASHES)
+    const readsOf = async (block: number): Promise<number> => {
+      const before = reads
+      await manifest.find(memory.offsetAt(block * MANIFEST_BLOCK_ENTRIES))
+      return reads - before
+    }
+    const seen: number[] = []
+    for (const block of [0, 1, 2, 3, 0, 1, 2, 3, 4, 1, 2, 3, 4, 0, 1]) seen.push(await readsOf(block))
+    expect(seen).toEqual([1, 1, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 1])
   })
 })

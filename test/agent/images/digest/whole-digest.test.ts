@@ -5,6 +5,7 @@ import { computeWholeDigest } from '../../../../agent/images/digest/whole-digest
 import { systemClock } from '../../../../agent/system/clock.ts'
 import { openImageStore } from '../../../support/images/image-store.ts'
 import { createRandom, runSeed } from '../../../support/properties.ts'
+import { countWorkers } from '../../../support/machine/counted-workers.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { manifestOf } from '../../../support/images/whole-manifest.ts'
 
@@ -38,6 +39,19 @@ test.each(CASES)('the digest of %s', async (_name, parts) => {
   const manifest = await manifestOf(store.catalogue, id)
   const signal = new AbortController().signal
   expect<string>(await computeWholeDigest(store.slices, manifest, { isAwaited: true, pause, signal })).toBe(expected)
+})
+
+test.each([
+  [4 * MIB, 0],
+  [4 * MIB + 1, 1],
+])('an image of %d bytes is hashed in %d workers', async (length, workers) => {
+  await using folder = await createTemporaryFolder()
+  await using store = await openImageStore(folder)
+  const { id, digest } = await store.add(random.bytes(length))
+  const manifest = await manifestOf(store.catalogue, id)
+  using counted = countWorkers()
+  expect<unknown>(await computeWholeDigest(store.slices, manifest, { isAwaited: true, pause, signal: new AbortController().signal })).toBe(digest)
+  expect([counted.started, counted.terminated]).toEqual([workers, workers])
 })
 
 test('an aborted digest rejects with the reason of the signal', async () => {

@@ -7,8 +7,10 @@ import { PackFiles } from '../../../../agent/slices/packs/pack-files.ts'
 import { packPath } from '../../../../agent/slices/packs/pack-format.ts'
 import { writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
 import { sliceKey } from '../../../../agent/slices/packs/slice-row.ts'
-import { readFrame, readFrames } from '../../../../agent/slices/read/records.ts'
+import { decompress, readFrame, readFrames } from '../../../../agent/slices/read/records.ts'
+import { SliceUnreadable } from '../../../../agent/contract/slices.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
+import { CODEC_ZSTD } from '../../../../protocol/slices/frames.ts'
 import { createRandom } from '../../../support/properties.ts'
 import { createSliceModel, digestsOf, openStore } from '../../../support/images/slice-model.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
@@ -178,4 +180,21 @@ test('a pack that cannot be read for another reason is not taken for one that is
   const deps = { index, files, search: { find: never, judge: never }, onCorrupt: never }
   const location = { pack: id, offset: 16, length: 100, storedLength: 100 }
   await expect(readFrames(deps, [{ digest, location }])).rejects.toThrow('EIO: the disk is broken')
+})
+
+test('a slice whose bytes do not decompress is reported before its reader learns of it', async () => {
+  const stored = createRandom(1).bytes(100)
+  const digest = new Uint8Array(32).fill(7)
+  const location = { pack: 1, offset: 16, length: 4096, storedLength: 100 }
+  const reported: unknown[] = []
+  const deps = {
+    onCorrupt: async (...parts: readonly unknown[]): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      reported.push(parts)
+    },
+  } as unknown as Parameters<typeof decompress>[0]
+  const error = await decompress(deps, { digest, length: 4096, codec: CODEC_ZSTD, stored }, location).catch((caught: unknown) => caught)
+  expect(error).toBeInstanceOf(SliceUnreadable)
+  expect((error as SliceUnreadable).reason).toBe('corrupt')
+  expect(reported).toEqual([[digest, location, 'does not decompress']])
 })

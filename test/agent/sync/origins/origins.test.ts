@@ -98,6 +98,20 @@ describe('origins', () => {
     expect(asked('far.example')).toBeGreaterThanOrEqual(8)
   })
 
+  test('one that was reached before is not usable while it does not answer, also after it rested', async () => {
+    const answers: Record<string, () => Response> = { 'hub.example': () => Response.json(store(HUB_ID)) }
+    using fixture = openOrigins(answers)
+    await until('both were asked', () => fixture.states().join() === 'hub reachable,far unreachable')
+    const [hub] = await fixture.origins.usable()
+    delete answers['hub.example']
+    if (hub) fixture.origins.failed(hub, new Error('connection refused'))
+    fixture.clock.advance(60_000)
+    expect((await fixture.origins.usable()).map(({ name }) => name)).toEqual([])
+    answers['hub.example'] = () => Response.json(store(HUB_ID))
+    fixture.clock.advance(60_000)
+    expect((await fixture.origins.usable()).map(({ name }) => name)).toEqual(['hub'])
+  })
+
   test('one that answers again is told to those who wait for it', async () => {
     const answers: Record<string, () => Response> = {}
     using fixture = openOrigins(answers)

@@ -20,6 +20,19 @@ describe('createFingerprintSet', () => {
     expect(others.some((digest) => set.has(digest))).toBe(false)
   })
 
+  test('tells slices apart by each of the first 96 bits of their digests', () => {
+    for (const [digest] of [digestsOf(4, 1), digestsOf(5, 1)]) {
+      const set = createFingerprintSet(10)
+      set.add(digest!)
+      const confused = Array.from({ length: 96 }, (_, bit) => bit).filter((bit) => {
+        const other = new Uint8Array(digest!)
+        other[bit >> 3]! ^= 1 << (bit & 7)
+        return set.has(other)
+      })
+      expect(confused).toEqual([])
+    }
+  })
+
   test('accepts nothing more when it is full, and keeps its content', () => {
     const set = createFingerprintSet(100)
     const digests = digestsOf(3, 200)
