@@ -163,9 +163,9 @@ function scrubParts({ clock, log, roots }: SliceStoreDeps, parts: StoreParts): S
 }
 
 function missingFrom(index: SliceLookup, digests: readonly Uint8Array[], lengths: readonly number[] | undefined): number[] {
-  return [...digests.keys()].filter((i) => {
-    const found = index.find(digests[i] ?? new Uint8Array(0))
-    return !found || (lengths !== undefined && found.length !== lengths[i])
+  return digests.flatMap((digest, i) => {
+    const found = index.find(digest)
+    return found && (!lengths || found.length === lengths[i]) ? [] : [i]
   })
 }
 

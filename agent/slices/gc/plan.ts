@@ -36,10 +36,10 @@ export function planPacks(packs: readonly PackLength[], uses: ReadonlyMap<number
   const live = (pack: PackLength): number => uses.get(pack.id)?.liveBytes ?? 0
   const remove = packs.filter((pack) => live(pack) === 0)
   let room = freeBytes + remove.reduce((sum, pack) => sum + pack.length, 0)
-  const small = packs.filter((pack) => live(pack) > 0 && pack.length < smallBytes)
-  const wanted = packs.filter(
-    (pack) => live(pack) > 0 && (live(pack) < pack.length * LIVE_PART_MIN || (small.length > SMALL_PACKS_MAX && pack.length < smallBytes)),
-  )
+  const used = packs.filter((pack) => live(pack) > 0)
+  const small = used.filter(({ length }) => length < smallBytes)
+  const mergedBelow = small.length > SMALL_PACKS_MAX ? smallBytes : 0
+  const wanted = used.filter((pack) => live(pack) < pack.length * LIVE_PART_MIN || pack.length < mergedBelow)
   const rewrite: PackLength[] = []
   for (const pack of wanted.toSorted((a, b) => live(a) - live(b))) {
     if (live(pack) + PACK_HEADER_BYTES > room) break

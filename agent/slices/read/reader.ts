@@ -74,8 +74,8 @@ export function createReader(deps: ReaderDeps): Reader {
         signal?.throwIfAborted()
         const wanted: Wanted[] = []
         let bytes = 0
-        while (at < digests.length && bytes < WINDOW_BYTES) {
-          const one = locate(deps, digests[at++] ?? new Uint8Array(0))
+        for (let digest = digests[at]; digest && bytes < WINDOW_BYTES; digest = digests[++at]) {
+          const one = locate(deps, digest)
           wanted.push(one)
           bytes += one.location.storedLength
         }

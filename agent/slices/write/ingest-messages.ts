@@ -94,22 +94,23 @@ export function viewTable(buffer: ArrayBuffer): Table {
   }
 }
 
-/** A row of a table; `digest` is null for a zero run. */
+/** A row of a table. */
 export interface TableRow {
+  /** Null for a zero run. */
   readonly digest: Uint8Array | null
   readonly start: number
   readonly length: number
-  readonly recordOffset: number
-  readonly recordLength: number
+  /** Where its record is in the output; missing for a piece without a record. */
+  readonly record?: { readonly offset: number; readonly length: number }
 }
 
 export function encodeTable(rows: readonly TableRow[]): ArrayBuffer {
   const buffer = new ArrayBuffer(rows.length * TABLE_ROW_BYTES)
   const bytes = new Uint8Array(buffer)
   const words = new Uint32Array(buffer)
-  rows.forEach((row, i) => {
-    if (row.digest) bytes.set(row.digest, i * TABLE_ROW_BYTES)
-    words.set([row.start, row.length, row.recordOffset, row.recordLength], i * 12 + 8)
+  rows.forEach(({ digest, start, length, record }, i) => {
+    if (digest) bytes.set(digest, i * TABLE_ROW_BYTES)
+    words.set(record ? [start, length, record.offset, record.length] : [start, length, NOT_STORED], i * 12 + 8)
   })
   return buffer
 }

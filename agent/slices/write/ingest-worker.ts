@@ -9,7 +9,7 @@ import { lowerThreadPriority, PRIORITY_OF_WORK } from '../../contract/thread-pri
 import { BLOCK_PRIMITIVES } from './block-primitives.ts'
 import { viewFilter } from '../index/filter.ts'
 import type { Filter } from '../index/filter.ts'
-import { encodeTable, NOT_STORED, viewTable } from './ingest-messages.ts'
+import { encodeTable, viewTable } from './ingest-messages.ts'
 import type { SegmentJob, StoreJob, TableRow, WorkerReply, WorkerRequest } from './ingest-messages.ts'
 import { COMPRESSION_SAVING_MIN, ZSTD_LEVEL } from '../packs/parameters.ts'
 import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from '../packs/record.ts'
@@ -63,7 +63,7 @@ function takeSegment(job: SegmentJob): void {
   let filled = 0
   for (const [i, end] of cuts.ends.entries()) {
     const length = end - start
-    const row = { start: job.start + start, length, recordOffset: NOT_STORED, recordLength: 0 }
+    const row = { start: job.start + start, length }
     if (cuts.zeros[i]) {
       rows.push({ ...row, digest: null })
     } else {
@@ -71,9 +71,9 @@ function takeSegment(job: SegmentJob): void {
       const digest = sha256(slice)
       const key = digest.toString('latin1')
       if (filter && !filter.mayHave(digest) && !stored.has(key)) {
-        const recordLength = writeRecord(output, filled, digest, slice)
-        rows.push({ ...row, digest, recordOffset: filled, recordLength })
-        filled += recordLength
+        const record = { offset: filled, length: writeRecord(output, filled, digest, slice) }
+        rows.push({ ...row, digest, record })
+        filled += record.length
         stored.add(key)
       } else {
         rows.push({ ...row, digest })
@@ -92,9 +92,9 @@ function takeStore(job: StoreJob): void {
   let filled = 0
   for (let i = 0; i < wanted.count; i++) {
     const slice = Buffer.from(job.input, wanted.startAt(i), wanted.lengthAt(i))
-    const recordLength = writeRecord(output, filled, wanted.digestAt(i), slice)
-    rows.push({ digest: wanted.digestAt(i), start: wanted.startAt(i), length: wanted.lengthAt(i), recordOffset: filled, recordLength })
-    filled += recordLength
+    const record = { offset: filled, length: writeRecord(output, filled, wanted.digestAt(i), slice) }
+    rows.push({ digest: wanted.digestAt(i), start: wanted.startAt(i), length: wanted.lengthAt(i), record })
+    filled += record.length
   }
   const table = encodeTable(rows)
   reply({ kind: 'done', input: job.input, output: job.output, table }, [job.input, job.output, table])

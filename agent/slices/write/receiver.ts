@@ -35,7 +35,7 @@ export function createReceiver({ writer, index, pins }: ReceiverDeps): SliceRece
   }
 
   return {
-    pin: (digests, lengths) => [...digests.keys()].filter((i) => !pinIfFound(digests[i] ?? new Uint8Array(0), lengths?.[i])),
+    pin: (digests, lengths) => digests.flatMap((digest, i) => (pinIfFound(digest, lengths?.[i]) ? [] : [i])),
 
     async put(frame) {
       writer.check(generation)

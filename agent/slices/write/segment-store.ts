@@ -57,7 +57,7 @@ function pinKnown({ index }: SegmentStoreDeps, hold: PinHold, table: Table): Tab
     if (index.find(digest)) hold.add(digest)
     else if (!absentKeys.has(sliceKey(digest))) {
       absentKeys.add(sliceKey(digest))
-      absent.push({ digest, start: table.startAt(i), length: table.lengthAt(i), recordOffset: 0, recordLength: 0 })
+      absent.push({ digest, start: table.startAt(i), length: table.lengthAt(i) })
     }
   }
   return absent

@@ -5,7 +5,7 @@ import { rm } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
-import { createSliceModel, digestsOf, filesBelow, noiseBlocks, openStore, readOutcome } from '../../support/images/slice-model.ts'
+import { createSliceModel, damage, digestsOf, filesBelow, noiseBlocks, openStore, readOutcome } from '../../support/images/slice-model.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
 
@@ -85,4 +85,50 @@ test('packs whose file is gone are named, with the slices that are lost with the
   expect(lost.names).toEqual([basename(gone, '.pack')])
   expect([digests(first).filter((digest) => lost.has(digest)).length > 0, digests(second).some((digest) => lost.has(digest))]).toEqual([true, false])
   expect(lost.has(new Uint8Array(32))).toBe(false)
+})
+
+test('the quarantine is settled without a scrub: slices that are stored again are no longer listed', async () => {
+  await using folder = await createTemporaryFolder()
+  const model = createSliceModel()
+  await using store = await openStore({ folder: folder.path, roots: [model] })
+  const [first, second] = [await model.add(store, 'first', noiseBlocks(1, 2)), await model.add(store, 'second', noiseBlocks(2, 2))]
+  const [pack = ''] = await filesBelow(folder.file('mount'), '.pack')
+  for (const record of [16, 16 + 64 + 1024]) await damage(pack, record + 100)
+  for (const image of [first, second]) expect(await readOutcome(store, image)).toBe('unreadable')
+  const quarantined = (): string[] => store.quarantined().map(({ digest }) => digest.slice(7))
+  const [one = '', other = ''] = [digestsOf(first.manifest)[0], digestsOf(second.manifest)[0]]
+  expect(quarantined()).toEqual([one, other])
+  await model.add(store, 'first again', noiseBlocks(1, 2))
+  await store.settleQuarantine()
+  expect(quarantined()).toEqual([other])
+  await model.add(store, 'second again', noiseBlocks(2, 2))
+  await store.settleQuarantine()
+  expect(quarantined()).toEqual([])
+})
+
+test('a damaged slice is reported when its quarantine is durable, and not before', async () => {
+  await using folder = await createTemporaryFolder()
+  const real = createDisk()
+  const written = Promise.withResolvers<void>()
+  let writes = 0
+  const disk: Disk = {
+    ...real,
+    async writeFileAtomic(path, bytes) {
+      writes++
+      await written.promise
+      await real.writeFileAtomic(path, bytes)
+    },
+  }
+  const model = createSliceModel()
+  const reported: string[] = []
+  await using store = await openStore({ folder: folder.path, roots: [model], disk, onCorrupt: (_digest, reason) => void reported.push(reason) })
+  const image = await model.add(store, 'image', noiseBlocks(1, 2))
+  const [pack = ''] = await filesBelow(folder.file('mount'), '.pack')
+  await damage(pack, 16 + 100)
+  const read = readOutcome(store, image)
+  await until('the quarantine is being written', () => writes === 1)
+  await Bun.sleep(2)
+  expect(reported).toEqual([])
+  written.resolve()
+  expect([await read, reported]).toEqual(['unreadable', ['its checksum does not match']])
 })

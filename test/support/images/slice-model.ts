@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { encodeManifest, manifestEntries } from '../../../protocol/slices/manifest.ts'
 import type { Manifest, ManifestEntry, MemoryManifest } from '../../../protocol/slices/manifest.ts'
 import type { Disk } from '../../../agent/contract/disk.ts'
-import type { CrashPoint } from '../../../agent/contract/runtime.ts'
+import type { Clock, CrashPoint } from '../../../agent/contract/runtime.ts'
 import type { Ingest, SliceRoot, SliceRoots } from '../../../agent/contract/slices.ts'
 import { SliceUnreadable } from '../../../agent/contract/slices.ts'
 import type { CutterParameters } from '../../../protocol/slices/cutter.ts'
@@ -27,6 +27,7 @@ export interface StoreOptions {
   readonly folder: string
   readonly roots?: readonly SliceRoots[]
   readonly disk?: Disk
+  readonly clock?: Clock
   readonly cutter?: CutterParameters
   readonly packSealBytes?: number
   readonly crashPoint?: CrashPoint
@@ -44,7 +45,7 @@ export async function openStore(options: StoreOptions): Promise<OpenSliceStore> 
   return openSliceStore(
     {
       disk,
-      clock: systemClock,
+      clock: options.clock ?? systemClock,
       log: createMemoryLog(),
       crashPoint: options.crashPoint ?? (() => {}),
       mount,

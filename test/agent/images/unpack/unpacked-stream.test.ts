@@ -15,7 +15,7 @@ const PLAIN = seededBytes(3_000_000, 1)
 const PACKED = gzipSync(PLAIN)
 
 /** The packed bytes in pieces. `fails` is thrown instead of the piece with this number. */
-function createSource({ bytes = PACKED as Uint8Array, fails = Infinity } = {}) {
+function createSource({ bytes = PACKED, fails = Infinity }: { bytes?: Uint8Array; fails?: number } = {}) {
   const state = { given: 0, isReturned: false }
   const source: AsyncIterable<Uint8Array> = {
     [Symbol.asyncIterator]: () => ({

@@ -89,7 +89,12 @@ describe('planPacks', () => {
 
   test('leaves a pack that is half live', () => {
     expect(plan([pack(20_000, 10_000)], 1e9).plan.rewrite).toEqual([])
-    expect(ids(plan([pack(20_000, 9999)], 1e9).plan.rewrite)).toEqual([0])
+    for (const live of [1, 9999]) expect(ids(plan([pack(20_000, live)], 1e9).plan.rewrite)).toEqual([0])
+  })
+
+  test('neither rewrites nor counts small packs without live slices, which it removes', () => {
+    const sizes = [pack(900, 0), ...Array.from({ length: 8 }, () => pack(SMALL_BYTES - 1, SMALL_BYTES - 1))]
+    expect(plan(sizes, 1e9).plan).toMatchObject({ remove: [{ id: 0 }], rewrite: [] })
   })
 
   test('merges small packs when there are more than eight', () => {

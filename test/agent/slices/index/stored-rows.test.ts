@@ -89,6 +89,18 @@ test('the newest run wins, the oldest one is asked last, and all are there again
   expect(stored.counts.lastRun).toBe(4)
 })
 
+test('a run whose filter excludes a slice is not read for it: damage there does not matter', async () => {
+  await using folder = await createTemporaryFolder()
+  const path = folder.file('index.db')
+  await using stored = StoredRows.open(path, at)
+  await append(stored, 'newest', [[0, 1]])
+  const block = Buffer.from(await Bun.file(`${path}.1.run`).arrayBuffer())
+  block.writeUInt8(block.readUInt8(50) ^ 1, 50)
+  await Bun.write(`${path}.1.run`, block)
+  expect(() => stored.find(digestOf(0))).toThrow('block 0 of run 1 of the index is damaged')
+  expect(stored.find(new Uint8Array(32).fill(0xff))).toBeUndefined()
+})
+
 test('a walk returns rows in order, so many at a time, without removals, and says where it ended', async () => {
   await using folder = await createTemporaryFolder()
   await using stored = StoredRows.open(folder.file('index.db'), at)

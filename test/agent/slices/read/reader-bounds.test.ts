@@ -8,6 +8,7 @@ import { createDisk } from '../../../../agent/system/disk.ts'
 import { encodeManifest } from '../../../../protocol/slices/manifest.ts'
 import type { MemoryManifest } from '../../../../protocol/slices/manifest.ts'
 import { createSliceModel, digestsOf, openStore, readBack } from '../../../support/images/slice-model.ts'
+import { changeRows } from '../../../support/machine/index-damage.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { createRandom } from '../../../support/properties.ts'
 import { until } from '../../../support/until.ts'
@@ -37,21 +38,38 @@ function createReadCounter() {
   return Object.assign(counter, { disk: counting })
 }
 
-/** A store with one image of so many random bytes in one pack. */
-async function openScene(bytes: number) {
+/** A store with one image of so many random bytes in one pack, which is sealed at this length. */
+async function openScene(bytes: number, packSealBytes = 64 * MIB) {
   await using stack = new AsyncDisposableStack()
   const folder = stack.use(await createTemporaryFolder())
   const counter = createReadCounter()
   const model = createSliceModel()
-  const store = stack.use(await openStore({ folder: folder.path, roots: [model], disk: counter.disk, cutter: CUTTER, packSealBytes: 64 * MIB }))
+  const options = { folder: folder.path, roots: [model], disk: counter.disk, cutter: CUTTER, packSealBytes }
+  let store = await openStore(options)
+  stack.defer(() => store[Symbol.asyncDispose]())
   const image = await model.add(store, 'image', createRandom(1).bytes(bytes))
   const readsOf = async (start: number, end: number): Promise<number> => {
     const before = counter.reads
     expect((await readBack(store, image.manifest, start, end)).equals(image.bytes.subarray(start, end))).toBe(true)
     return counter.reads - before
   }
+  /** Closes and opens the store, so that the rows of a sealed pack are on disk. */
+  const reopen = async (): Promise<void> => {
+    await store[Symbol.asyncDispose]()
+    store = await openStore(options)
+  }
   const own = stack.move()
-  return { counter, store, image, readsOf, [Symbol.asyncDispose]: () => own.disposeAsync() }
+  return {
+    counter,
+    get store() {
+      return store
+    },
+    state: folder.file('state'),
+    image,
+    readsOf,
+    reopen,
+    [Symbol.asyncDispose]: () => own.disposeAsync(),
+  }
 }
 
 describe('the cache', () => {
@@ -124,6 +142,27 @@ describe('reading ahead', () => {
     expect([await scene.readsOf(0, 0), await scene.readsOf(MIB, MIB)]).toEqual([0, 0])
     const past = scene.store.read(scene.image.manifest, 10, 9)[Symbol.asyncIterator]()
     expect(await past.next()).toEqual({ done: true, value: undefined })
+  })
+})
+
+describe('slices of other lengths than their entries say', () => {
+  test('end the read at the first of them: entries that are too short bound nothing', async () => {
+    await using scene = await openScene(MIB)
+    const digests = digestsOf(scene.image.manifest).map((hex) => Buffer.from(hex, 'hex'))
+    expect(digests.length).toBeGreaterThan(5)
+    const { manifest } = await encodeManifest(digests.map((digest) => ({ length: 1, digest })))
+    const before = scene.counter.reads
+    const first = scene.image.manifest.lengthAt(0)
+    await expect(readBack(scene.store, manifest)).rejects.toThrow(`a slice has ${first} bytes where the manifest says 1`)
+    expect(scene.counter.reads - before).toBe(1)
+  })
+
+  test('are read when only the index is wrong', async () => {
+    await using scene = await openScene(MIB, MIB)
+    const { manifest, bytes } = scene.image
+    await scene.reopen()
+    expect(changeRows(scene.state, ({ length }) => ({ length: length + 1 }))).toBe(manifest.count)
+    expect((await readBack(scene.store, manifest)).equals(bytes)).toBe(true)
   })
 })
 

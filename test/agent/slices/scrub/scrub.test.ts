@@ -9,6 +9,8 @@ import { RECORD_HEADER_BYTES } from '../../../../agent/slices/packs/record.ts'
 import { REMOVED } from '../../../../agent/slices/index/run-format.ts'
 import type { SliceRow } from '../../../../agent/slices/packs/slice-row.ts'
 import type { OpenSliceStore } from '../../../../agent/slices/store.ts'
+import type { Clock } from '../../../../agent/contract/runtime.ts'
+import { systemClock } from '../../../../agent/system/clock.ts'
 import { changeRows } from '../../../support/machine/index-damage.ts'
 import { propertyOptions } from '../../../support/properties.ts'
 import type { ModelImage, SliceModel } from '../../../support/images/slice-model.ts'
@@ -197,6 +199,34 @@ describe('scrub', () => {
     // It may be ahead by 50 ms at the end.
     expect(performance.now() - startMs).toBeGreaterThan((bytes / 250_000) * 1000 - 60)
     expect(bytes).toBeGreaterThan(90_000)
+  })
+
+  test('sleeps only when it is more than 50 ms ahead of its rate, and then for as long as it is ahead', async () => {
+    await using folder = await createTemporaryFolder()
+    const sleeps: number[] = []
+    let ms = 5000
+    const clock: Clock = {
+      ...systemClock,
+      monotonicMs: () => ms,
+      async sleep(sleepMs, signal) {
+        if (sleepMs === 0) return systemClock.sleep(0, signal)
+        sleeps.push(sleepMs)
+        ms += sleepMs
+      },
+    }
+    const model = createSliceModel()
+    await using store = await openStore({ folder: folder.path, roots: [model], clock })
+    await model.add(store, 'image', noiseBlocks(1, 2))
+    expect(store.stats().slices).toBe(1)
+    const sleepsAt = async (bytesPerSecond: number): Promise<number[]> => {
+      sleeps.length = 0
+      await store.scrub({ bytesPerSecond })
+      return sleeps
+    }
+    const { bytes } = await store.scrub(SCRUB)
+    expect(await sleepsAt(bytes * 20)).toEqual([])
+    expect(await sleepsAt(bytes * 4)).toEqual([250])
+    expect(await sleepsAt(bytes * 19)).toEqual([1000 / 19])
   })
 
   test('stops at an aborted signal', async () => {

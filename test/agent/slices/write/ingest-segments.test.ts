@@ -5,6 +5,7 @@ import { describe, expect, test } from 'bun:test'
 import type { Disk, DiskFile } from '../../../../agent/contract/disk.ts'
 import { StoreWriteFailed } from '../../../../agent/contract/slices.ts'
 import type { Checkpoint, IngestStart } from '../../../../agent/contract/slices.ts'
+import { createFilter } from '../../../../agent/slices/index/filter.ts'
 import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
 import { createIngest } from '../../../../agent/slices/write/ingest.ts'
 import { PackWriter } from '../../../../agent/slices/write/pack-writer.ts'
@@ -242,6 +243,33 @@ describe('a checkpoint', () => {
     expect(checkpoints.map((checkpoint) => pinned(scene.pins, checkpoint))).toEqual([[true], [false], [true]])
     await ingest[Symbol.asyncDispose]()
     expect(checkpoints.map((checkpoint) => pinned(scene.pins, checkpoint))).toEqual([[false], [false], [false]])
+  })
+
+  test('has a slice that comes twice in a segment once, also if the worker takes both for stored', async () => {
+    await using scene = await openScene()
+    await using ingest = scene.ingest()
+    // Without a filter, workers take every slice for stored.
+    await ingest.write(Buffer.concat([noiseBlocks(1, 2), zeros(512), noiseBlocks(1, 2), zeros(512), noiseBlocks(2, 2)]))
+    const { entries, storedBytes } = await ingest.finish()
+    const digests = entries.flatMap(({ digest }) => (digest ? [Buffer.from(digest).toString('hex')] : []))
+    expect([digests.length, digests[0] === digests[1], digests[1] === digests[2]]).toEqual([3, true, false])
+    expect(storedBytes).toBe(2 * (64 + 1024))
+  })
+
+  test('pins a slice that another ingest has stored since the worker asked whether it is', async () => {
+    await using scene = await openScene()
+    // A filter in which stored slices are missing.
+    scene.pool.setFilter(createFilter(1000))
+    const bytes = Buffer.concat([noiseBlocks(1, 2), zeros(512)])
+    await using other = scene.ingest()
+    await other.write(bytes)
+    const first = await other.finish()
+    first.release()
+    await using ingest = scene.ingest()
+    await ingest.write(bytes)
+    const checkpoint = await ingest.checkpoint()
+    expect([first.storedBytes, checkpoint.storedBytes]).toEqual([64 + 1024, 0])
+    expect(pinned(scene.pins, checkpoint)).toEqual([true])
   })
 
   test('that cannot be synced fails, and pins nothing', async () => {

@@ -117,7 +117,7 @@ describe('a part of an image', () => {
 
   test('that cannot be cut is reported, and the worker goes on', async () => {
     using worker = startWorker(createFilter(1000))
-    const row = { digest: digestOf(noise(1)), start: 10 * BLOCK, length: BLOCK, recordOffset: NOT_STORED, recordLength: 0 }
+    const row = { digest: digestOf(noise(1)), start: 10 * BLOCK, length: BLOCK }
     await expect(worker.store([noise(1)], [row])).rejects.toThrow()
     expect(recordOffsets(await worker.segment([noise(1)]))).toEqual([0])
   })
@@ -130,8 +130,6 @@ describe('a store job', () => {
       digest: digestOf(blocks[n] ?? Buffer.alloc(0)),
       start: n * BLOCK,
       length: BLOCK,
-      recordOffset: NOT_STORED,
-      recordLength: 0,
     }))
     using worker = startWorker()
     const { table, output } = await worker.store(blocks, rows)

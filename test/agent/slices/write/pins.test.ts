@@ -87,6 +87,13 @@ describe('a watch', () => {
     let found = 0
     for (let n = 0; n < count; n++) if (watch.isTouched(set(n))) found++
     expect(found).toBe(count)
+    // The first 1,048,576 are told apart from digests that only differ in a bit that a filter does not use.
+    const isTwinTouched = (n: number): boolean => {
+      const twin = Buffer.from(set(n))
+      twin[4] = (twin[4] ?? 0) ^ 0x10
+      return watch.isTouched(twin)
+    }
+    expect([0, 1, 1_048_574, 1_048_575, 1_048_576, 1_048_577].map(isTwinTouched)).toEqual([false, false, false, false, true, true])
     let wrong = 0
     for (let n = 0; n < 10_000; n++) if (watch.isTouched(digest(n))) wrong++
     expect(wrong).toBeLessThan(10)

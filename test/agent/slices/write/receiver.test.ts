@@ -7,9 +7,11 @@ import { encodeManifest } from '../../../../protocol/slices/manifest.ts'
 import type { SliceFrame } from '../../../../protocol/slices/frames.ts'
 import { createRandom } from '../../../support/properties.ts'
 import { createSliceModel, digestsOf, filesBelow, openStore, readBack, SMALL_CUTTER } from '../../../support/images/slice-model.ts'
+import { createRecordedDisk } from '../../../support/machine/recorded-disk.ts'
 import { createFaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
+const MIB = 1024 * 1024
 const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(Bun.SHA256.hash(bytes) as Uint8Array)
 const text = Buffer.from('a line that repeats itself\n'.repeat(200))
 const raw: SliceFrame = { digest: sha256(text), length: text.length, codec: 0, stored: text }
@@ -41,6 +43,22 @@ describe('put', () => {
       expect(store.stats()).toMatchObject({ slices: 1, storedBytes })
       expect(Bun.file(pack).size).toBe(packBytes)
     }
+  })
+
+  test('joins slices that arrive together into writes that end with the first MiB', async () => {
+    await using folder = await createTemporaryFolder()
+    const disk = createRecordedDisk(folder.file('mount'))
+    await using store = await openStore({ folder: folder.path, disk, packSealBytes: 64 * MIB })
+    await using receiver = store.receive()
+    const put = (letter: string, length: number): Promise<void> => {
+      const stored = Buffer.alloc(length, letter)
+      return receiver.put({ digest: sha256(stored), length, codec: 0, stored })
+    }
+    await put('a', 10)
+    await Promise.all([put('b', MIB - 1), put('c', 1), put('d', 2), put('e', 3), put('f', MIB), put('g', 5)])
+    const writes = disk.steps.flatMap((step) => /^write (\d+) at \d+ of packs/.exec(step)?.[1] ?? []).map(Number)
+    // Each record has a header of 64 bytes; the pack has one of 16.
+    expect(writes).toEqual([16, 64 + 10, 2 * 64 + MIB, 3 * 64 + 2 + 3 + MIB, 64 + 5])
   })
 
   test('refuses bytes that are not those of the digest', async () => {
