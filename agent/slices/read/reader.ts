@@ -107,10 +107,13 @@ async function loadWindow(deps: ReaderDeps, cache: SliceCache, range: Range, { f
     if (!digest) continue
     const key = sliceKey(digest)
     const cached = cache.get(key)
-    const location = cached || wanted.has(key) ? undefined : deps.index.find(digest)
-    if (cached) slices.set(key, cached)
-    else if (location) wanted.set(key, location.length === length ? { digest, location } : await confirmLength(deps, { digest, location }, length))
-    else if (!wanted.has(key)) lost.push(digest)
+    if (cached) {
+      slices.set(key, cached)
+      continue
+    }
+    const location = deps.index.find(digest)
+    if (!location) lost.push(digest)
+    else wanted.set(key, location.length === length ? { digest, location } : await confirmLength(deps, { digest, location }, length))
   }
   if (lost.length > 0) {
     await findLost(deps, range, first)

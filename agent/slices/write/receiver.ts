@@ -68,7 +68,8 @@ function createJoinedAppend(writer: PackWriter): (frame: SliceFrame) => Promise<
     next = undefined
     for (let from = 0; from < frames.length;) {
       let to = from
-      for (let bytes = 0; to < frames.length && bytes < WRITE_BYTES_MAX; to++) bytes += frames[to]?.stored.byteLength ?? 0
+      let joined = 0
+      for (let frame = frames[to]; frame && joined < WRITE_BYTES_MAX; frame = frames[++to]) joined += frame.stored.byteLength
       const { bytes, rows } = encodeRecords(frames.slice(from, to))
       await writer.append([bytes], rows)
       from = to

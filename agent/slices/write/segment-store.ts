@@ -27,6 +27,9 @@ export interface StoredSegment {
   readonly buffers: Buffers
 }
 
+/** A slice of the segment that is not stored. */
+type AbsentSlice = TableRow & { readonly digest: Uint8Array }
+
 /** Stores a segment; its slices are pinned by `hold`. They are durable after the next sync of the writer. Throws StoreWriteFailed. */
 export async function storeSegment(deps: SegmentStoreDeps, hold: PinHold, result: JobDone): Promise<StoredSegment> {
   const table = viewTable(result.table)
@@ -34,7 +37,7 @@ export async function storeSegment(deps: SegmentStoreDeps, hold: PinHold, result
   let buffers: Buffers = result
   let storedBytes = await append(deps, hold, table, result.output)
   // Repeats of slices stored by this segment are found now. What is still absent, the filter took for a stored slice.
-  const rest = absent.filter(({ digest }) => digest && !pinIfFound(deps, hold, digest))
+  const rest = absent.filter(({ digest }) => !pinIfFound(deps, hold, digest))
   if (rest.length > 0) {
     const { input, output } = buffers
     const stored = await deps.pool.run({ kind: 'store', input, output, table: encodeTable(rest) }).done
@@ -47,8 +50,8 @@ export async function storeSegment(deps: SegmentStoreDeps, hold: PinHold, result
 }
 
 /** Pins the slices that the worker took for stored and that are; returns those that are not, each once. */
-function pinKnown({ index }: SegmentStoreDeps, hold: PinHold, table: Table): TableRow[] {
-  const absent: TableRow[] = []
+function pinKnown({ index }: SegmentStoreDeps, hold: PinHold, table: Table): AbsentSlice[] {
+  const absent: AbsentSlice[] = []
   const absentKeys = new Set<string>()
   for (let i = 0; i < table.count; i++) {
     if (table.isZeroAt(i) || table.recordOffsetAt(i) !== NOT_STORED) continue

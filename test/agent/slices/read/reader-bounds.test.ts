@@ -137,6 +137,23 @@ describe('reading ahead', () => {
     expect(counter.reads - before).toBe(2)
   })
 
+  test('of stored slices ends with the slice that completes 2 MiB', async () => {
+    await using scene = await openScene(MIB)
+    await using receiver = scene.store.receive()
+    const digests: Buffer[] = []
+    for (let seed = 2; seed < 5; seed++) {
+      const stored = createRandom(seed).bytes(MIB)
+      const digest = Buffer.from(Bun.SHA256.hash(stored) as Uint8Array)
+      digests.push(digest)
+      await receiver.put({ digest, length: MIB, codec: 0, stored })
+    }
+    const frames = scene.store.readStored(digests)[Symbol.asyncIterator]()
+    const before = scene.counter.reads
+    const reads: number[] = []
+    while (!(await frames.next()).done) reads.push(scene.counter.reads - before)
+    expect(reads).toEqual([1, 1, 2])
+  })
+
   test('an empty range needs no slice', async () => {
     await using scene = await openScene(MIB)
     expect([await scene.readsOf(0, 0), await scene.readsOf(MIB, MIB)]).toEqual([0, 0])

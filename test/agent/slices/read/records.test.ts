@@ -198,3 +198,47 @@ test('a slice whose bytes do not decompress is reported before its reader learns
   expect((error as SliceUnreadable).reason).toBe('corrupt')
   expect(reported).toEqual([[digest, location, 'does not decompress']])
 })
+
+test('the record of another slice of the same length is never returned: the packs say where the right one is', async () => {
+  await using folder = await createTemporaryFolder()
+  const disk = createDisk()
+  await using index = IndexDatabase.open(folder.file('index.db'))
+  const { id, name } = index.addPack('a'.repeat(32))
+  await disk.makeFolder(folder.file('aa'))
+  const slices = [1, 2].map((seed, n) => {
+    const stored = createRandom(seed).bytes(100)
+    return {
+      stored,
+      digest: new Uint8Array(Bun.SHA256.hash(stored) as Uint8Array),
+      location: { pack: id, offset: 16 + n * 164, length: 100, storedLength: 100 },
+    }
+  })
+  {
+    await using file = await disk.openWrite(folder.file(packPath(name)), 'create')
+    for (const { stored, digest, location } of slices) {
+      const header = Buffer.alloc(64)
+      writeRecordHeader(header, 0, { digest, codec: 0, length: 100, storedLength: 100, checksum: Bun.hash.xxHash64(stored) })
+      await file.write([header, stored], location.offset)
+    }
+  }
+  const [one, other] = slices
+  if (!one || !other) throw new Error('two slices were written')
+  await using files = new PackFiles(disk, folder.path)
+  const judged: unknown[] = []
+  const reported: unknown[] = []
+  let verdict: 'damaged' | typeof one.location = one.location
+  const search = {
+    find: async (): Promise<void> => {},
+    judge: async (...parts: unknown[]): Promise<typeof verdict> => {
+      judged.push(parts)
+      return verdict
+    },
+  }
+  const deps = { index, files, search, onCorrupt: async (...parts: unknown[]): Promise<void> => void reported.push(parts) }
+  const wanted = { digest: one.digest, location: other.location }
+  expect((await readFrames(deps, [wanted])).get(sliceKey(one.digest))?.stored).toEqual(one.stored)
+  expect([judged, reported]).toEqual([[[one.digest, other.location]], []])
+  verdict = 'damaged'
+  await expect(readFrame(deps, wanted)).rejects.toThrow(/is damaged: its record has another slice$/)
+  expect(reported).toEqual([[one.digest, other.location, 'its record has another slice']])
+})
