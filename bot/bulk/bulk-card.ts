@@ -66,6 +66,8 @@ export function bulkCard(run: BulkRun, items: readonly BulkItem[], nowMs: number
     text: `${bulkSummary(run)}${stateWords(run)}`,
     tone: STATE_TONES[run.state],
     fields: fieldsOf(run, tasks, nowMs),
+    bars: tasks,
+    ...(hasEnded(run) ? {} : { watch: `task show ${bulkId(run)}` }),
     columns: failed.length === 0 ? [] : FAILURE_COLUMNS,
     rows: failed.slice(0, FAILURES_SHOWN_MAX).map(failureRow),
     actions: actionsOf(run, items),

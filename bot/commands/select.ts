@@ -57,6 +57,12 @@ export function someStores(context: CommandContext, name: string | undefined, zo
   throw noStoreIn(context, zone)
 }
 
+/** The stores in a list of names separated by commas, each once. With `zone`, each must serve it: throws `invalid-input` for one that does not. */
+export function storesIn(context: CommandContext, list = '', zone?: string): StoreRecord[] {
+  const names = list.split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]))
+  return [...new Map(names.map((name) => oneStore(context, name, undefined, zone)).map((store) => [store.name, store])).values()]
+}
+
 /** The zone with this name. Throws `not-found` with the nearest name. */
 export function oneZone(context: CommandContext, name: string): Zone {
   const zone = context.zones.find(name)

@@ -9,7 +9,7 @@ import type { FormValues } from '../../protocol/views/form-field.ts'
 import type { CommandContext } from '../commands/command.ts'
 import type { Parsed } from '../commands/parse.ts'
 import { changesSomething, spelled } from '../commands/record.ts'
-import { runParsed } from '../commands/run.ts'
+import { parseLine, runParsed } from '../commands/run.ts'
 import { CONFIRM_FIELD } from '../../protocol/views/html/forms.tsx'
 import type { Html } from '../../protocol/views/html/html.ts'
 import { Notes, ViewSection } from '../../protocol/views/html/view.tsx'
@@ -20,7 +20,7 @@ import { chosenIn } from './choose.ts'
 import type { ChosenRefusal } from './choose.ts'
 import { CommandForm, isShareable } from './command-form.tsx'
 import { HelpPanel } from './help-panel.tsx'
-import { parseRequest, pathOf, targetsOf, seriesHrefOf } from './command-words.ts'
+import { hrefOf, parseRequest, pathOf, targetsOf, seriesHrefOf } from './command-words.ts'
 import type { CommandRequest } from './command-words.ts'
 import { Page } from './layout.tsx'
 import { isMoving, partsAt, Section, showParts } from './parts.tsx'
@@ -140,7 +140,7 @@ interface LiveAnswer {
 
 /**
  * Returns an answer that goes on as a part that changes by itself; undefined for all others: what a look costs is known for places, and not for every
- * command. The answer of a form cannot be asked for again, so the one task that it started takes its place.
+ * command. The answer of a form cannot be asked for again, so what watches its work takes its place.
  */
 async function liveAnswer(look: Look, answered: Part, method: string): Promise<LiveAnswer | undefined> {
   const { view } = answered
@@ -149,9 +149,10 @@ async function liveAnswer(look: Look, answered: Part, method: string): Promise<L
     const [part] = await showParts(look, [answered])
     return part && { url: look.url, part, notes: [] }
   }
-  const [started, ...others] = view.progress
-  if (!started || others.length > 0) return undefined
-  const there = { ...look, url: new URL(`/c/task/show/${encodeURIComponent(started.task.id)}`, look.url) }
+  const watched = view.watch === undefined ? undefined : parseLine(look.context, view.watch)
+  if (watched?.kind !== 'command') return undefined
+  const url = new URL(hrefOf(watched.command, watched.input), look.url)
+  const there = { ...look, url }
   const [part] = await showParts(there, (await partsAt(there)) ?? [])
   return part && { url: there.url, part, notes: view.notes }
 }

@@ -118,9 +118,9 @@ export function Section({ look, part }: { readonly look: Look; readonly part: Sh
   )
 }
 
-/** Whether a View shows work that goes on: bars of tasks, or rows of tasks and uploads. */
-export function isMoving({ progress, bars = [], columns, rows }: View): boolean {
-  if ([...progress, ...bars].some(({ task }) => !isEnded(task.state))) return true
+/** Whether a View shows work that goes on: what a command watches, bars of tasks, or rows of tasks and uploads. */
+export function isMoving({ watch, progress, bars = [], columns, rows }: View): boolean {
+  if (watch !== undefined || [...progress, ...bars].some(({ task }) => !isEnded(task.state))) return true
   return columns.some(({ key }) => key === 'progress') && rows.some(({ cells }) => GOING_ON.has(cells['state'] ?? '') || cells['state'] === 'uploading')
 }
 

@@ -139,6 +139,8 @@ export interface View {
   readonly progress: readonly FollowedTask[]
   /** Tasks that a page draws as bars, besides those in progress. */
   readonly bars?: readonly FollowedTask[]
+  /** The line of a command that shows how work in progress goes on; absent when there is none, or no such command. */
+  readonly watch?: string
   readonly actions: readonly Action[]
   readonly notes: readonly string[]
   /** Contains a secret such as a link: shown only to the person who asked. */

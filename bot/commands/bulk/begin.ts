@@ -1,4 +1,5 @@
-// Begins a bulk run for a command. In Slack the service carries it out and its card shows how it goes; the console carries it out itself and waits for its end.
+// Begins a bulk run for a command. The service carries out what was begun in Slack and on the page, and a card or the page shows how it goes; the console carries it
+// out itself and waits for its end.
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
@@ -24,14 +25,14 @@ export type BulkOutcome =
   | { readonly kind: 'begun'; readonly view: View }
   | { readonly kind: 'ended'; readonly run: BulkRun; readonly results: readonly ItemResult[] }
 
-/** Begins a run; in the console, carries it out. Throws `limit-reached` for too many images or runs. */
+/** Begins a run, and carries it out unless the service does. Throws `limit-reached` for too many images or runs. */
 export async function runBulk(context: CommandContext, order: BulkOrder): Promise<BulkOutcome> {
   const { bulkRuns: runs, actor, channel, approval, clock } = context
   const surface = surfaceOf(context)
   const count = order.items.length
   if (count > BULK_ITEMS_MAX)
     throw problem('limit-reached', `These are ${count} images; one command takes at most ${BULK_ITEMS_MAX}.`, { action: 'Select fewer, in several commands.' })
-  const owner = surface === 'slack' ? '' : crypto.randomUUID()
+  const owner = isHandedOver(context) ? '' : crypto.randomUUID()
   const begun = runs.begin(
     {
       ...{ verb: order.verb, title: order.title, params: order.params ?? {}, surface, actor: actor.name, actorId: actor.id ?? '' },
@@ -47,11 +48,16 @@ export async function runBulk(context: CommandContext, order: BulkOrder): Promis
       action: 'Wait until one ends, or cancel one: task list shows them.',
     })
   }
-  if (surface === 'slack') return { kind: 'begun', view: begunView(context, begun.run) }
+  if (isHandedOver(context)) return { kind: 'begun', view: begunView(context, begun.run) }
   return { kind: 'ended', ...(await carryOutHere(context, begun.run, owner)) }
 }
 
-/** Who carries a run out: on the page, people of Slack have what Slack has, with the card as a direct message, and the user of the console has what the console has. */
+/** Whether the service carries out what is begun here. A request of the page does not wait for a run: it takes hours over a slow link, and a closed tab must not cancel it. */
+function isHandedOver({ surface }: CommandContext): boolean {
+  return surface === 'slack' || surface === 'page'
+}
+
+/** As what a run is kept: what people of Slack begin on the page has its card as a direct message. */
 function surfaceOf({ surface, actor }: CommandContext): BulkRun['surface'] {
   if (surface !== 'page') return surface
   return actor.id === undefined ? 'console' : 'slack'
@@ -60,13 +66,12 @@ function surfaceOf({ surface, actor }: CommandContext): BulkRun['surface'] {
 /** Runs what failed or was skipped in a run once more; undefined if there is nothing. */
 export async function runAgain(context: CommandContext, id: number): Promise<View | undefined> {
   const { bulkRuns: runs, clock } = context
-  const surface = surfaceOf(context)
   // The service carries out what was begun in Slack, also when the console asks for it.
-  const isOfService = surface === 'slack' || runs.find(id)?.surface === 'slack'
-  const owner = isOfService ? '' : crypto.randomUUID()
+  const isHandedOn = isHandedOver(context) || runs.find(id)?.surface === 'slack'
+  const owner = isHandedOn ? '' : crypto.randomUUID()
   const run = runs.reopen(id, owner, clock.nowMs())
   if (!run) return undefined
-  if (isOfService) return begunView(context, run)
+  if (isHandedOn) return begunView(context, run)
   return endedView(context, (await carryOutHere(context, run, owner)).run)
 }
 
@@ -87,9 +92,10 @@ async function carryOutHere(context: CommandContext, run: BulkRun, owner: string
   }
 }
 
-/** The private answer to whoever began a run: the card in the channel shows the rest. */
-function begunView({ clock }: CommandContext, run: BulkRun): View {
+/** The answer to whoever began a run: its card on the page; elsewhere a private one, because the card in the channel shows the rest. */
+function begunView({ bulkRuns, clock, surface }: CommandContext, run: BulkRun): View {
   const asOfMs = clock.nowMs()
+  if (surface === 'page') return bulkCard(run, bulkRuns.items(run.id), asOfMs)
   return makeView({
     title: `${bulkId(run)}: ${run.title}`,
     text: `Begun. The card shows how it goes; task show ${bulkId(run)} does too.`,

@@ -5,12 +5,13 @@ import { problem } from '../../../protocol/problems.ts'
 import { roleIn } from '../permit.ts'
 import { runAgain } from '../bulk/begin.ts'
 import { bulkCard, bulkJson, bulkProgress, bulkTone, bulkWord } from '../../bulk/bulk-card.ts'
-import { bulkId, parseBulkId } from '../../bulk/bulk-run.ts'
+import { bulkId, hasEnded, parseBulkId } from '../../bulk/bulk-run.ts'
 import type { BulkItem, BulkRun } from '../../bulk/bulk-run.ts'
 import { formatAt, plural } from '../../../protocol/views/phrases.ts'
-import type { Row, View } from '../../../protocol/views/view.ts'
+import type { FollowedTask, Row, View } from '../../../protocol/views/view.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
 import { gate } from '../destroy.ts'
+import { visibleTask } from './visible-task.ts'
 
 /** Bulk runs that a list of tasks shows. */
 const RUNS_LISTED_MAX = 20
@@ -39,6 +40,21 @@ function seesRun({ actor, bulkRuns, fleet }: CommandContext, run: BulkRun): bool
 
 export function showBulkRun({ bulkRuns, clock }: CommandContext, run: BulkRun): View {
   return bulkCard(run, bulkRuns.items(run.id), clock.nowMs())
+}
+
+/** The same with its tasks in progress, as their stores say now. A store that does not answer is left out: its task goes on without the bot. */
+export async function watchBulkRun(context: CommandContext, run: BulkRun): Promise<View> {
+  const { bulkRuns, clock, fleet, actor } = context
+  const items = bulkRuns.items(run.id)
+  const begun = hasEnded(run) ? [] : items.filter(({ state, task }) => state === 'running' && task !== '')
+  const found = await Promise.all(
+    begun.map(async ({ store, task }): Promise<FollowedTask[]> => {
+      const record = fleet.registry.find(store)
+      const contact = record && (await fleet.contact(record, (agent) => agent.tasks.get(task)))
+      return record && contact?.kind === 'answered' ? [{ store, task: visibleTask(contact.value, roleIn(actor, record)) }] : []
+    }),
+  )
+  return bulkCard(run, items, clock.nowMs(), found.flat())
 }
 
 /** Cancels a run before its next item. Throws `conflict` if it has ended or is being cancelled. */

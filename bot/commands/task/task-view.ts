@@ -3,11 +3,14 @@
 import { problemCode } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { spaceAdvice } from '../../fleet/advice.ts'
+import { quoteOption } from '../../views/quote.ts'
 import { makeView } from '../../../protocol/views/view.ts'
 import type { Action, Field, FollowedTask, Outcome, Tone, View } from '../../../protocol/views/view.ts'
 import { formatBytes, formatWireTime, isEnded, plural, progressWords, taskTone, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 
+/** Most tasks that `task show` takes: each store is asked for each of them. */
+export const TASKS_SHOWN_MAX = 20
 /** Interval between two requests about a running task, in milliseconds: short at first, for tasks that end at once. */
 const FOLLOW_INTERVAL_FIRST_MS = 100
 const FOLLOW_INTERVAL_MAX_MS = 1_000
@@ -16,7 +19,8 @@ const FOLLOW_INTERVAL_MAX_MS = 1_000
 export function tasksView(title: string, tasks: readonly FollowedTask[], asOfMs: number, notes: readonly string[] = []): View {
   const [first] = tasks
   const outcome: Outcome = tasks.some(({ task }) => task.state === 'failed' || task.state === 'cancelled') ? 'failed' : 'done'
-  const base = { title, outcome, tone: worstTone(tasks), progress: tasks, notes, asOfMs, actions: tasks.flatMap(taskActions) }
+  const watch = watchLine(tasks)
+  const base = { title, outcome, tone: worstTone(tasks), progress: tasks, notes, asOfMs, actions: tasks.flatMap(taskActions), ...(watch ? { watch } : {}) }
   if (first && tasks.length === 1) return makeView({ ...base, fields: taskFields(first), json: { ...taskJson(first), asOf: formatTime(asOfMs) } })
   return makeView({
     ...base,
@@ -24,6 +28,12 @@ export function tasksView(title: string, tasks: readonly FollowedTask[], asOfMs:
     fields: tasks.flatMap((followed) => taskFields(followed, `${followed.store}: `)),
     json: { items: tasks.map(taskJson), asOf: formatTime(asOfMs) },
   })
+}
+
+function watchLine(tasks: readonly FollowedTask[]): string | undefined {
+  if (tasks.length > TASKS_SHOWN_MAX || tasks.every(({ task }) => isEnded(task.state))) return undefined
+  const stores = [...new Set(tasks.map(({ store }) => store))].join(',')
+  return ['task show', ...tasks.map(({ task }) => task.id), quoteOption('store', stores)].join(' ')
 }
 
 /** A task for `--json`: the members of the HTTP interface, and the store. */

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import type { CommandContext } from '../../../bot/commands/command.ts'
-import { answerOf, gapNotes, gapsJson, isPartOf, oldestAsOf, oneStore, oneZone, orUndefined, someStores } from '../../../bot/commands/select.ts'
+import { answerOf, gapNotes, gapsJson, isPartOf, oldestAsOf, oneStore, oneZone, orUndefined, someStores, storesIn } from '../../../bot/commands/select.ts'
 import type { Contact } from '../../../bot/fleet/fleet.ts'
 import { openBot } from '../../../bot/open.ts'
 import { openMemoryDatabase } from '../../../bot/system/database.ts'
@@ -219,4 +219,12 @@ describe('what is missing from an answer', () => {
 test('an answer of several parts is as old as the oldest of them, and as the question when there are none', () => {
   expect(oldestAsOf([{ asOfMs: 3 }, { asOfMs: 1 }, { asOfMs: 2 }], 4)).toBe(1)
   expect(oldestAsOf([], 4)).toBe(4)
+})
+
+test('stores in a list are named once each, with spaces or without', () => {
+  using context = open(['edge-1'], ['edge-2'])
+  expect(chosen(() => storesIn(context, ' edge-2, edge-1,,edge-2 '))).toEqual(['edge-2', 'edge-1'])
+  expect([storesIn(context), storesIn(context, '')]).toEqual([[], []])
+  expect(chosen(() => storesIn(context, 'edge-1,edge-9'))).toStartWith('not-found: No store is called "edge-9".')
+  expect(chosen(() => storesIn(context, 'edge-1', 'zone-9'))).toContain('zone-9')
 })

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'bun:test'
 import { COMMANDS } from '../../../bot/commands/table.ts'
 import { imageOf, page as listOf } from '../commands/scripted-fleet.ts'
 import type { Script } from '../commands/scripted-fleet.ts'
-import { openTestPage } from './fixture.ts'
+import { until } from '../../support/until.ts'
+import { openTestPage, serveRuns } from './fixture.ts'
 
 const MARKUP = '<b>"disk" & more</b>'
 const [ONE, TWO, GONE] = [imageOf(1), imageOf(2, { name: MARKUP }), imageOf(3, { status: 'deleted', deletedAt: '2026-01-01T00:00:00.000Z' })]
@@ -89,11 +90,15 @@ describe('chosen images', () => {
     expect(text).not.toContain('<b>"disk"')
     expect(page.asked.filter((request) => request.includes('DELETE'))).toEqual([])
     const action = /action="(\/c\/image\/delete[^"]*)" class="typed"/.exec(text)?.[1] ?? ''
-    const done = await visitor.post(action, { ...fieldsOf(text), _confirm: `disk-1, ${MARKUP}` })
-    expect(done.status).toBe(200)
-    expect(page.asked.filter((request) => request.includes('DELETE')).toSorted()).toEqual(IDS.map((id) => `edge-a DELETE /images/${id}`))
+    const begun = await visitor.post(action, { ...fieldsOf(text), _confirm: `disk-1, ${MARKUP}` })
+    expect([begun.status, begun.text.includes('Running: Delete 2 images')]).toEqual([200, true])
     expect(page.bot.audit.list({ limit: 1 })[0]).toMatchObject({ surface: 'page', via: 'confirmation', outcome: 'done' })
-    expect(page.bot.context({ name: 'root', role: 'admin' }, 'console').bulkRuns.list(10)).toMatchObject([{ total: 2, state: 'done' }])
+    const { bulkRuns } = page.bot.context({ name: 'root', role: 'admin' }, 'console')
+    await using _service = serveRuns(page)
+    await until('the run has ended', () => bulkRuns.list(1)[0]?.state === 'done')
+    expect(page.asked.filter((request) => request.includes('DELETE')).toSorted()).toEqual(IDS.map((id) => `edge-a DELETE /images/${id}`))
+    expect(bulkRuns.list(10)).toMatchObject([{ total: 2, state: 'done' }])
+    expect((await visitor.get('/c/task/show/B1')).text).toContain('Done: Delete 2 images')
   })
 
   test('fill in the form of a command that asks for more, with their store', async () => {

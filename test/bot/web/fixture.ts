@@ -2,6 +2,7 @@
 
 import type { Role } from '../../../protocol/access.ts'
 import type { Command } from '../../../bot/commands/command.ts'
+import { keepRunning } from '../../../bot/commands/bulk/keep-running.ts'
 import { openBot } from '../../../bot/open.ts'
 import type { OpenBot } from '../../../bot/open.ts'
 import { openMemoryDatabase } from '../../../bot/system/database.ts'
@@ -12,6 +13,7 @@ import type { SlackSignIn } from '../../../bot/web/sign-in/slack-sign-in.ts'
 import type { PagePerson } from '../../../bot/entry/entry-links.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import type { ManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
 import { refuse, storeOf } from '../commands/scripted-fleet.ts'
 import type { Asked, Script } from '../commands/scripted-fleet.ts'
 
@@ -54,6 +56,12 @@ export interface TestPageOptions {
   readonly signIn?: (deps: { readonly clock: ManualClock; readonly log: Log }) => SlackSignIn
   /** Says that the service stops. */
   readonly stopping?: AbortSignal
+}
+
+/** Carries out the bulk runs that the user of the console begins on the page, as the service does. */
+export function serveRuns({ bot }: Pick<TestPage, 'bot'>): AsyncDisposable {
+  const actorOf = () => Promise.resolve({ name: 'root', role: 'admin' } as const)
+  return keepRunning({ ...bot, log: createMemoryLog(), surface: 'console', takesOver: false, actorOf })
 }
 
 /** Opens the page of a bot with a store for each script. */

@@ -5,8 +5,9 @@ import { PAUSE_MS_MIN, TICK_MS, STREAMS_MAX, STREAMS_PER_SESSION_MAX } from '../
 import { HEARTBEAT_MS, UNREAD_MS_MAX } from '../../../bot/web/live/page-stream.ts'
 import { ADDRESS_LENGTH_MAX } from '../../../bot/web/live/live-routes.ts'
 import { taskSchema } from '../../../protocol/task.ts'
-import { refuse, storeOf, page as listOf } from '../commands/scripted-fleet.ts'
-import { openTestPage } from './fixture.ts'
+import { imageOf, refuse, storeOf, page as listOf } from '../commands/scripted-fleet.ts'
+import type { Asked } from '../commands/scripted-fleet.ts'
+import { openTestPage, serveRuns } from './fixture.ts'
 import type { TestPage } from './fixture.ts'
 import { openLive, openLiveOf, openStream } from './live-reader.ts'
 
@@ -16,6 +17,9 @@ const settle = async (): Promise<void> => {
 }
 
 const TASK = 'tsk_00000000000000000000000001'
+
+/** The result of a dry run of a copy. */
+const PLAN = { slicesMoved: 0, slicesPresent: 0, bytesMoved: 100, images: [{ id: imageOf(1).id, name: 'disk', outcome: 'would-copy', bytesMoved: 100 }] }
 
 /** A scrub of 100 bytes, of which some are done. */
 function scrub(done: number) {
@@ -163,13 +167,58 @@ describe('a live page', () => {
     const visitor = await page.enter()
     const { status, text } = await visitor.post('/c/schedule/run/edge-a/scrub')
     expect([status, /<h1[^>]*>.*?<\/h1>/s.exec(text)?.[0]]).toEqual([200, expect.stringContaining(`Task ${TASK}`)])
-    expect(text).toContain(`href="/c/task/show/${TASK}">Load again`)
+    expect(text).toContain(`href="/c/task/show/${TASK}?store=edge-a">Load again`)
     const stream = await openLiveOf(page, visitor, text)
     done = 40
     await pass(page)
     expect((await stream.next())?.data.parts[0]?.html).toContain('value="40"')
     await stream.cancel()
     expect(page.asked.filter((request) => request.includes('POST'))).toHaveLength(1)
+  })
+
+  test('that answers a form for several images moves as their bulk run, which the service carries out', async () => {
+    const disk = imageOf(1, { name: 'disk' })
+    const done = { 'edge-b': 10, 'edge-c': 20 }
+    const ids = { 'edge-b': TASK, 'edge-c': TASK.replace(/1$/, '2') }
+    const copyIn = (store: 'edge-b' | 'edge-c') => ({ ...scrub(done[store]), id: ids[store], kind: 'sync', subject: 'disk' })
+    const target = (store: 'edge-b' | 'edge-c') => ({
+      'GET /images': listOf([]),
+      'POST /sync': ({ body }: Asked) =>
+        (body as { dryRun?: boolean }).dryRun === true
+          ? { ...copyIn(store), state: 'succeeded', endedAt: '2026-01-01T00:00:01.000Z', result: PLAN }
+          : copyIn(store),
+      [`GET /tasks/${ids[store]}`]: () => copyIn(store),
+    })
+    const source = { 'GET /images': listOf([disk]), 'POST /sync/grants': { id: 'tok_1', token: 'grant', expiresAt: '2026-01-04T00:00:00.000Z' } }
+    using page = openTestPage({ scripts: { 'edge-a': source, 'edge-b': target('edge-b'), 'edge-c': target('edge-c'), 'edge-d': {} } })
+    const visitor = await page.enter()
+    const { status, text } = await visitor.post('/c/image/sync/disk', { to: 'edge-b,edge-c' })
+    expect([status, /<h1[^>]*>.*?<\/h1>/s.exec(text)?.[0]]).toEqual([200, expect.stringContaining('Running: ')])
+    expect(text).toContain('href="/c/task/show/B1">Load again')
+    expect(page.asked.filter((request) => request.endsWith('POST /sync'))).toHaveLength(2)
+    const stream = await openLiveOf(page, visitor, text)
+    await using _service = serveRuns(page)
+    const shown = async (): Promise<string> => {
+      const html = (await stream.next())?.data.parts[0]?.html
+      const found = html?.matchAll(/(\d+ of \d+ images? done)|<progress[^>]*value="(\d+)"/g) ?? []
+      return [...found].map(([, words, value]) => words ?? value).join(' ')
+    }
+    /** Waits for what the page shows then. */
+    const seen = async (wanted: string): Promise<void> => {
+      for (let looks = 0; looks < 10; looks++) {
+        await pass(page)
+        if ((await shown()) === wanted) return
+      }
+      throw new Error(`the page does not show ${wanted}`)
+    }
+    await seen('0 of 2 images done 10 20')
+    expect(page.asked.filter((request) => request.endsWith('POST /sync'))).toHaveLength(4)
+    done['edge-b'] = 100
+    done['edge-c'] = 60
+    await seen('1 of 2 images done 60')
+    done['edge-c'] = 100
+    await seen('2 of 2 images done')
+    await stream.cancel()
   })
 
   test('leaves nothing in the audit log, and keeps saying what changed since the page before', async () => {

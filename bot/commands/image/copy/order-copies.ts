@@ -8,7 +8,6 @@ import { asSentence, statusWord } from '../../../../protocol/views/phrases.ts'
 import type { FollowedTask } from '../../../../protocol/views/view.ts'
 import type { CommandContext } from '../../command.ts'
 import { refusedKinds } from '../../placement.ts'
-import { oneStore } from '../../select.ts'
 import { findImages } from '../find.ts'
 import type { FoundImage } from '../find.ts'
 import { statusAdvice } from '../list/image-rows.ts'
@@ -95,12 +94,6 @@ export async function planCopies(context: CommandContext, { images, targets, sou
   const label = found.map((copies) => copies[0]?.image.name ?? '').join(', ')
   if (planned.length === 0) throw problem('conflict', notes.join(' '), { action: 'Name a store in to= that takes it and does not have it yet.' })
   return { orders: planned, label, notes: [...new Set(notes)] }
-}
-
-/** The stores in a list of names separated by commas, each once. With `zone`, each must serve it: throws `invalid-input` for one that does not. */
-export function storesIn(context: CommandContext, list = '', zone?: string): StoreRecord[] {
-  const names = list.split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]))
-  return [...new Map(names.map((name) => oneStore(context, name, undefined, zone)).map((store) => [store.name, store])).values()]
 }
 
 /** The readable copies of the one image that the text names, undamaged copies first. */

@@ -23,19 +23,19 @@ describe('a run begins', () => {
     expect((await runBulk(inSlack, protect(1000))).kind).toBe('begun')
   })
 
-  test('for the service to carry out when a person of Slack orders it, also on the page', async () => {
-    for (const surface of ['slack', 'page'] as const) {
-      using it = openBulk()
-      const outcome = await runBulk(it.context({ surface, actor: ADA, channel: 'C1' }), protect(2))
-      expect(outcome).toMatchObject({
-        kind: 'begun',
-        view: { title: 'B1: Protect 2 images', isPrivate: true, actions: [{ command: 'task cancel B1' }], json: { run: 'B1' } },
-      })
-      // No process has it: the service takes it up at once.
-      expect(it.runs.left('slack', 'service', it.clock.nowMs())).toMatchObject([{ surface: 'slack', actor: 'ada', actorId: 'U1', channel: 'C1', origin: '' }])
-      expect(it.runs.acquire({ id: 1, owner: 'service' }, it.clock.nowMs(), false)).toBe(true)
-      expect(it.changed()).toEqual([])
-    }
+  const inSlack = { title: 'B1: Protect 2 images', isPrivate: true, actions: [{ command: 'task cancel B1' }], json: { run: 'B1' } }
+  const onPage = { title: 'Running: Protect 2 images', isPrivate: false, actions: [{ command: 'task cancel B1' }], watch: 'task show B1' }
+  test.each([
+    ['Slack', { surface: 'slack', actor: ADA, channel: 'C1' }, inSlack, { surface: 'slack', actor: 'ada', actorId: 'U1', channel: 'C1', origin: '' }],
+    ['the page, by a person of Slack', { surface: 'page', actor: ADA }, onPage, { surface: 'slack', actor: 'ada', actorId: 'U1', channel: 'U1', origin: '' }],
+    ['the page, by the user of the console', { surface: 'page' }, onPage, { surface: 'console', actor: 'ann', actorId: '', channel: '', origin: '' }],
+  ] as const)('for the service to carry out when it is ordered in %s', async (_where, members, view, left) => {
+    using it = openBulk()
+    expect(await runBulk(it.context(members), protect(2))).toMatchObject({ kind: 'begun', view })
+    // No process has it: the service takes it up at once.
+    expect(it.runs.left(left.surface, 'service', it.clock.nowMs())).toMatchObject([left])
+    expect(it.runs.acquire({ id: 1, owner: 'service' }, it.clock.nowMs(), false)).toBe(true)
+    expect(it.changed()).toEqual([])
   })
 
   test('with a direct message where no channel is known', async () => {
@@ -44,23 +44,21 @@ describe('a run begins', () => {
     expect(it.runs.list(1)[0]?.channel).toBe('U1')
   })
 
-  test('and ends in the process of the console and of its page, which nobody takes over meanwhile', async () => {
-    for (const surface of ['console', 'page'] as const) {
-      const taken: boolean[] = []
-      using it = openBulk({
-        [`PATCH /images/${imageOf(0).id}`]: () => {
-          taken.push(it.runs.acquire({ id: 1, owner: 'service' }, it.clock.nowMs(), false))
-          return imageOf(0)
-        },
-      })
-      const outcome = await runBulk(it.context({ surface, channel: 'C1' }), protect(1))
-      expect(outcome).toMatchObject({
-        kind: 'ended',
-        run: { state: 'done', surface: 'console', channel: '', actorId: '' },
-        results: [{ acted: { kind: 'done' } }],
-      })
-      expect(taken).toEqual([false])
-    }
+  test('and ends in the process of the console, which nobody takes over meanwhile', async () => {
+    const taken: boolean[] = []
+    using it = openBulk({
+      [`PATCH /images/${imageOf(0).id}`]: () => {
+        taken.push(it.runs.acquire({ id: 1, owner: 'service' }, it.clock.nowMs(), false))
+        return imageOf(0)
+      },
+    })
+    const outcome = await runBulk(it.context({ surface: 'console', channel: 'C1' }), protect(1))
+    expect(outcome).toMatchObject({
+      kind: 'ended',
+      run: { state: 'done', surface: 'console', channel: '', actorId: '' },
+      results: [{ acted: { kind: 'done' } }],
+    })
+    expect(taken).toEqual([false])
   })
 
   test('in the name of the surface that ordered it', async () => {

@@ -17,7 +17,7 @@ describe('help', () => {
     const { title, rows, actions } = await ask('help')
     expect(title).toBe('Slipway commands')
     expect(rows.map(({ cells }) => cells['command'])).toEqual(
-      expect.arrayContaining(['store list', 'store browse [S] [PATH]', 'task show T', 'web', 'help [NOUN] [VERB] [WORD…]']),
+      expect.arrayContaining(['store list', 'store browse [S] [PATH]', 'task show T…', 'web', 'help [NOUN] [VERB] [WORD…]']),
     )
     expect(actions.slice(0, 2).map(({ command }) => command)).toEqual(['help store', 'help image'])
     expect(actions.map(({ command }) => command)).not.toContain('help help')

@@ -6,6 +6,7 @@ import { createMemoryAgent } from '../../../support/memory/memory-agent.ts'
 import { taskSchema } from '../../../../protocol/task.ts'
 import type { Task } from '../../../../protocol/task.ts'
 import { openTestBot, runCommand, runJson } from '../../fixture.ts'
+import { openScriptedFleet, page as listOf } from '../scripted-fleet.ts'
 
 // Connections on a busy machine take longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
@@ -55,6 +56,15 @@ test('tasks of two stores', async () => {
   expect(await say('task show cccc')).toContain('No task "cccc".')
   expect(await say(`task show ${id('cccc')}`)).toContain(`No task "${id('cccc')}".`)
 
+  const both = await runJson(bot, 'task', 'show', 'bbbb1', id('aaaa1'), id('bbbb1'))
+  expect((both.value['items'] as { id: string; store: string }[]).map((task) => `${task.id} ${task.store}`)).toEqual([
+    `${id('bbbb1')} edge-b`,
+    `${id('aaaa1')} edge-a`,
+  ])
+  expect(await say(`task show ${id('aaaa1')} bbbb1 store=edge-a`)).toContain('No task "bbbb1".')
+  expect(await say(`task show ${id('aaaa1')} bbbb1 store=edge-a,edge-b`)).toContain('2 tasks: edge-a running, edge-b running')
+  expect(await say(`task show ${id('aaaa1')} cccc`)).toContain('No task "cccc".')
+
   const cancelled = await runCommand(bot, 'task', 'cancel', 'bbbb1')
   expect(cancelled).toMatchObject({ code: 0, output: expect.stringContaining(`Cancel ${id('bbbb1')}\n`) })
   expect(b.tasks.get(id('bbbb1'))?.state).toBe('cancelled')
@@ -97,4 +107,39 @@ test('a store that stopped or refuses is named with what its answer lacks', asyn
   expect(cleanup.code).toBe(1)
   expect(cleanup.value['error']).toMatchObject({ type: 'urn:slipway:problem:peer-unreachable', store: 'edge-a', state: 'stopped', impact: expect.any(String) })
   expect((await runCommand(bot, 'store', 'cleanup', 'edge-b')).output).toContain('edge-b does not accept the token that the bot has for it.')
+})
+
+test('stores are asked once for each whole id, and for their list only if a part of an id is named', async () => {
+  const [first, second] = [memoryTask('aaaa1'), memoryTask('bbbb1')]
+  using it = openScriptedFleet({
+    'edge-a': { 'GET /tasks': listOf([first]), [`GET /tasks/${first.id}`]: first },
+    'edge-b': { 'GET /tasks': listOf([second]), [`GET /tasks/${second.id}`]: second },
+    'edge-c': {},
+  })
+  const askedBy = async (line: string): Promise<string[]> => {
+    it.asked.length = 0
+    expect((await it.run(line)).outcome).toBe('done')
+    return it.asked.toSorted()
+  }
+  const gets = (...stores: string[]): string[] => stores.flatMap((store) => [`${store} GET /tasks/${first.id}`, `${store} GET /tasks/${second.id}`])
+  expect(await askedBy(`task show ${first.id} ${second.id}`)).toEqual(gets('edge-a', 'edge-b', 'edge-c'))
+  expect(await askedBy(`task show ${first.id} ${second.id} store=edge-b,edge-a`)).toEqual(gets('edge-a', 'edge-b'))
+  expect(await askedBy('task show aaaa1 store=edge-a')).toEqual(['edge-a GET /tasks'])
+  expect(await askedBy('task show aaaa bbbb store=edge-a,edge-b')).toEqual(['edge-a GET /tasks', 'edge-b GET /tasks'])
+})
+
+test('at most 20 tasks are shown together, and a bulk run alone', async () => {
+  const tasks = Array.from({ length: 21 }, (_, i) => memoryTask(`t${String(i).padStart(2, '0')}xx`))
+  using it = openScriptedFleet({ 'edge-a': Object.fromEntries(tasks.map((task) => [`GET /tasks/${task.id}`, task])) })
+  const show = async (count: number) => {
+    const { outcome, text, bars } = await it.run(
+      `task show ${tasks
+        .slice(0, count)
+        .map((task) => task.id)
+        .join(' ')}`,
+    )
+    return { outcome, text, bars: bars?.length }
+  }
+  expect(await show(20)).toMatchObject({ outcome: 'done', bars: 20 })
+  expect(await show(21)).toMatchObject({ outcome: 'failed', text: 'task show takes at most 20 tasks, not 21.' })
 })

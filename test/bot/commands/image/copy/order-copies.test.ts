@@ -1,7 +1,7 @@
 // `image sync`: which stores an image is copied from when several have it.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { planCopies, storesIn } from '../../../../../bot/commands/image/copy/order-copies.ts'
+import { planCopies } from '../../../../../bot/commands/image/copy/order-copies.ts'
 import type { FoundImage } from '../../../../../bot/commands/image/find.ts'
 import type { StoreRecord } from '../../../../../bot/fleet/registry.ts'
 import type { Image } from '../../../../../protocol/images/image.ts'
@@ -119,14 +119,6 @@ test('degraded copies come last, and one alone is used', async () => {
     'disk-1 from edge-2+edge-1 to edge-y',
   ])
   expect((await it.plan([it.copies(damaged, 'edge-1', 'edge-2')], ['edge-x'])).orders).toEqual(['disk-1 from edge-1 to edge-x'])
-})
-
-test('stores are named once each, with spaces or without', () => {
-  using it = openPlan(2)
-  expect(storesIn(it.context, ' edge-2, edge-1,,edge-2 ').map(({ name }) => name)).toEqual(['edge-2', 'edge-1'])
-  expect([storesIn(it.context), storesIn(it.context, '')]).toEqual([[], []])
-  expect(() => storesIn(it.context, 'edge-1,edge-9')).toThrow('No store is called "edge-9".')
-  expect(() => storesIn(it.context, 'edge-1', 'zone-9')).toThrow('zone-9')
 })
 
 test('an image of which no store can read a copy says what to do', async () => {
