@@ -109,6 +109,23 @@ describe('a walk through the page', () => {
     expect((await find('debian-12-gateway'))?.status).toBe('available')
   })
 
+  walkTest('two images are chosen by their boxes and protected by one run, which goes on when its tab is closed', async () => {
+    const own = await walk.open(context)
+    await own.goto(`${walk.origin}/stores/edge-a/images`)
+    await own.getByLabel('Choose debian-12', { exact: true }).check()
+    await own.getByLabel('Choose debian-12-gateway', { exact: true }).check()
+    await own.getByRole('button', { name: 'Protect', exact: true }).click()
+    await own.getByRole('button', { name: 'Protect', exact: true }).click()
+    await own.getByRole('heading', { name: 'Protect 2 images' }).waitFor()
+    const runUrl = new URL((await own.locator('main').getAttribute('data-for')) ?? '/none', walk.origin).href
+    await own.close()
+    await until('both are protected', async () => (await find('debian-12'))?.protected === true && (await find('debian-12-gateway'))?.protected === true)
+    await tab.goto(runUrl)
+    await heading('Done: Protect 2 images')
+    await keepPicture(tab, 'bulk-run')
+    for (const name of ['debian-12', 'debian-12-gateway']) await walk.agent.client.images.patch((await find(name))?.id ?? '', { protected: false })
+  })
+
   walkTest('a task moves without a reload', async () => {
     const bytes = readFileSync(walk.file)
     const half = Promise.withResolvers<void>()
