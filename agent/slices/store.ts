@@ -76,9 +76,9 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
   return {
     recovered: parts.recovered,
     quarantined: () => quarantine.list(),
-    async settleQuarantine() {
+    settleQuarantine() {
       const open = new Set(quarantine.list().map(({ digest }) => digest))
-      await quarantine.settle((digest) => open.has(digest))
+      return quarantine.settle((digest) => open.has(digest))
     },
     lostPacks: () => findLostPacks(deps.disk, parts),
     indexFault: () => index.check(),

@@ -38,8 +38,8 @@ export function planPacks(packs: readonly PackLength[], uses: ReadonlyMap<number
   let room = freeBytes + remove.reduce((sum, pack) => sum + pack.length, 0)
   const used = packs.filter((pack) => live(pack) > 0)
   const small = used.filter(({ length }) => length < smallBytes)
-  const mergedBelow = small.length > SMALL_PACKS_MAX ? smallBytes : 0
-  const wanted = used.filter((pack) => live(pack) < pack.length * LIVE_PART_MIN || pack.length < mergedBelow)
+  const isMerging = small.length > SMALL_PACKS_MAX
+  const wanted = used.filter((pack) => live(pack) < pack.length * LIVE_PART_MIN || (isMerging && pack.length < smallBytes))
   const rewrite: PackLength[] = []
   for (const pack of wanted.toSorted((a, b) => live(a) - live(b))) {
     if (live(pack) + PACK_HEADER_BYTES > room) break

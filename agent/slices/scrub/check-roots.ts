@@ -5,7 +5,7 @@ import type { SliceRoots } from '../../contract/slices.ts'
 import type { SliceLookup } from '../index/index-roles.ts'
 import type { PackSearch } from '../rebuild/pack-search.ts'
 import type { Quarantine } from '../rebuild/quarantine.ts'
-import { FINDINGS_MAX } from './findings.ts'
+import { addFinding } from './findings.ts'
 
 /** Entries compared between two pauses. */
 const STEP_ENTRIES = 2048
@@ -60,7 +60,7 @@ async function findMissing(deps: CheckRootsDeps, signal: AbortSignal | undefined
         isDamaged = true
         const text = formatDigest(digest)
         if (candidates.has(text)) quarantined.add(text)
-        if (missing.length < FINDINGS_MAX) missing.push({ digest: text, root: root.name })
+        addFinding(missing, { digest: text, root: root.name })
       }
       const fault = root.fault?.()
       if (fault) {

@@ -1,7 +1,7 @@
 // Findings of one scrub: what it read, and what is damaged. Lists are bounded; the log has the rest.
 
 /** Findings of one kind that a report lists. */
-export const FINDINGS_MAX = 1000
+const FINDINGS_MAX = 1000
 
 export interface Findings {
   /** Slices and bytes of records read so far. */
@@ -12,7 +12,7 @@ export interface Findings {
   readonly faults: string[]
 }
 
-/** Adds a fault unless the list is full. */
-export function addFault(findings: Findings, text: string): void {
-  if (findings.faults.length < FINDINGS_MAX) findings.faults.push(text)
+/** Adds a finding to the list of its kind unless the list is full. */
+export function addFinding<Finding>(list: Finding[], finding: Finding): void {
+  if (list.length < FINDINGS_MAX) list.push(finding)
 }

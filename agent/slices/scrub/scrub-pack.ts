@@ -13,7 +13,7 @@ import { recordFault } from '../packs/record-check.ts'
 import type { PackEntry } from '../packs/slice-row.ts'
 import type { Quarantine } from '../rebuild/quarantine.ts'
 import type { Findings } from './findings.ts'
-import { addFault, FINDINGS_MAX } from './findings.ts'
+import { addFinding } from './findings.ts'
 
 export interface ScrubPackDeps {
   readonly index: CorrectableIndex
@@ -36,9 +36,9 @@ export async function scrubPack(deps: ScrubPackDeps, under: PackUnderScrub, step
   const header = Buffer.alloc(PACK_HEADER_BYTES)
   await file.read(header, 0)
   const headerFault = packHeaderFault(header)
-  if (headerFault) addFault(findings, `Pack ${pack.name} ${headerFault}; its slices are still read by their records.`)
+  if (headerFault) addFinding(findings.faults, `Pack ${pack.name} ${headerFault}; its slices are still read by their records.`)
   const sealed = await readSealed(file, length)
-  if (pack.sealed && !sealed) addFault(findings, `The table of contents of pack ${pack.name} is damaged; its slices are still read by their records.`)
+  if (pack.sealed && !sealed) addFinding(findings.faults, `The table of contents of pack ${pack.name} is damaged; its slices are still read by their records.`)
   const contents = sealed ?? (await walkPack(file))
   for (const row of contents.rows) {
     const fault = await recordFault(file, row)
@@ -86,5 +86,5 @@ async function reportCorrupt(deps: ScrubPackDeps, { pack, findings }: PackUnderS
   if (at ? at.pack !== pack.id || at.offset !== row.offset : !isQuarantined) return
   const { offset, length, storedLength } = row
   if (!isQuarantined) await deps.quarantine.add(row.digest, { pack: pack.id, offset, length, storedLength }, reason)
-  if (findings.corrupt.length < FINDINGS_MAX) findings.corrupt.push({ digest: formatDigest(row.digest), pack: pack.name, offset })
+  addFinding(findings.corrupt, { digest: formatDigest(row.digest), pack: pack.name, offset })
 }

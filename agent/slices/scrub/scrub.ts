@@ -8,7 +8,7 @@ import { isIndexDamaged } from '../index/index-unusable.ts'
 import { checkRoots } from './check-roots.ts'
 import type { CheckRootsDeps } from './check-roots.ts'
 import type { Findings } from './findings.ts'
-import { addFault } from './findings.ts'
+import { addFinding } from './findings.ts'
 import { scrubPack } from './scrub-pack.ts'
 import type { ScrubPackDeps } from './scrub-pack.ts'
 
@@ -44,7 +44,7 @@ export async function scrubStore(deps: ScrubDeps, options: ScrubOptions): Promis
   await scrubPacks(deps, options, findings)
   await rebuildIfDamaged(deps, findings)
   const { missing, damagedRoots, rootFaults, quarantined } = await checkRoots(deps, options.signal, () => rebuildIfDamaged(deps, findings))
-  for (const fault of rootFaults) addFault(findings, fault)
+  for (const fault of rootFaults) addFinding(findings.faults, fault)
   await deps.quarantine.settle((digest) => quarantined.has(digest))
   const { slices, bytes, corrupt, faults } = findings
   return { slices, bytes, corrupt, faults, missing, damagedRoots }
@@ -56,11 +56,11 @@ async function rebuildIfDamaged({ index, rebuildIndex, log }: ScrubDeps, finding
   if (damage === undefined) return
   try {
     await rebuildIndex()
-    addFault(findings, `The index database was damaged (${damage}) and was rebuilt from the packs.`)
+    addFinding(findings.faults, `The index database was damaged (${damage}) and was rebuilt from the packs.`)
   } catch (error) {
     log.error('the index database could not be rebuilt', { error })
-    addFault(
-      findings,
+    addFinding(
+      findings.faults,
       `The index database is damaged (${damage}) and cannot be rebuilt: ${errorText(error)}. The state folder may be full, or its disk may be failing.`,
     )
   }
@@ -87,11 +87,11 @@ async function scrubPacks(deps: ScrubDeps, options: ScrubOptions, findings: Find
       if (isIndexDamaged(error)) {
         deps.index.distrust(errorText(error))
       } else if (hasCode(error, 'ENOENT')) {
-        addFault(findings, `Pack ${pack.name} is gone from the mount path.`)
+        addFinding(findings.faults, `Pack ${pack.name} is gone from the mount path.`)
         deps.index.removePack(pack.id)
       } else {
         deps.log.error('a pack cannot be read', { pack: pack.name, error })
-        addFault(findings, `Pack ${pack.name} cannot be read: ${errorText(error)}.`)
+        addFinding(findings.faults, `Pack ${pack.name} cannot be read: ${errorText(error)}.`)
       }
     }
   }

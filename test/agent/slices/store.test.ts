@@ -132,3 +132,15 @@ test('a damaged slice is reported when its quarantine is durable, and not before
   written.resolve()
   expect([await read, reported]).toEqual(['unreadable', ['its checksum does not match']])
 })
+
+test('the size of slices is that of their stored bytes, and slices that are not stored have none', async () => {
+  await using folder = await createTemporaryFolder()
+  const model = createSliceModel()
+  await using store = await openStore({ folder: folder.path, roots: [model] })
+  const { manifest } = await model.add(store, 'image', noiseBlocks(1, 2))
+  const [digest = Buffer.alloc(32)] = digestsOf(manifest).map((hex) => Buffer.from(hex, 'hex'))
+  const other = new Uint8Array(32).fill(7)
+  expect([[digest], [other], [other, digest, other], []].map((digests) => store.sizes(digests))).toEqual(
+    [1024, 0, 1024, 0].map((storedBytes) => ({ storedBytes })),
+  )
+})

@@ -73,6 +73,42 @@ test('moves intact slices, and quarantines a damaged one instead of copying it',
   expect(await store.scrub({ bytesPerSecond: Infinity })).toMatchObject({ corrupt: [], missing: [], faults: [], damagedRoots: [] })
 })
 
+test('reads no further record before the quarantine of a damaged one is durable', async () => {
+  const disk = createDisk()
+  const written = Promise.withResolvers<void>()
+  let writes = 0
+  let reads = 0
+  const slow: Disk = {
+    ...disk,
+    async openRead(path): Promise<DiskFile> {
+      const file = await disk.openRead(path)
+      return {
+        ...file,
+        read(into, position) {
+          reads++
+          return file.read(into, position)
+        },
+      }
+    },
+    async writeFileAtomic(path, bytes) {
+      writes++
+      await written.promise
+      await disk.writeFileAtomic(path, bytes)
+    },
+  }
+  await using scene = await makeScene(slow)
+  const [row = missing('a row')] = scene.rows.slice(2)
+  await damage(scene.pack, row.offset + RECORD_HEADER_BYTES + 10)
+  const collected = scene.store.gc({ dryRun: false })
+  await until('the quarantine is being written', () => writes === 1)
+  const before = reads
+  await Bun.sleep(1)
+  expect(reads).toBe(before)
+  written.resolve()
+  expect(await collected).toMatchObject({ packsRewritten: 1 })
+  expect(reads).toBeGreaterThan(before)
+})
+
 test('leaves a slice quarantined that is found damaged while its record is moved', async () => {
   let duringMove: (() => Promise<unknown>) | undefined
   const disk = createDisk()

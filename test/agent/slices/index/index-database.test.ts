@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { readdirSync } from 'node:fs'
 import { cp, mkdir, rename, rmdir } from 'node:fs/promises'
 import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
+import { PendingRows } from '../../../../agent/slices/index/pending-rows.ts'
 import type { PackRow } from '../../../../agent/slices/packs/pack-format.ts'
 import type { SliceRow } from '../../../../agent/slices/packs/slice-row.ts'
 import { createRandom, propertyOptions } from '../../../support/properties.ts'
@@ -364,3 +365,60 @@ describe('index database', () => {
 function runsOf(folder: TemporaryFolder): string[] {
   return readdirSync(folder.path).filter((name) => name.endsWith('.run'))
 }
+
+test('a slice that is added is no longer known as absent', async () => {
+  await using folder = await createTemporaryFolder()
+  await using index = IndexDatabase.open(folder.file('index.db'))
+  const { id } = index.addPack('a'.repeat(32))
+  for (const n of [1, 2]) index.noteAbsent(digest(n))
+  index.add(id, [{ digest: digest(1), offset: 16, length: 100, storedLength: 100 }])
+  expect([1, 2].map((n) => index.isKnownAbsent(digest(n)))).toEqual([false, true])
+})
+
+test('too many rows wait in memory from 524,288 on', async () => {
+  await using folder = await createTemporaryFolder()
+  await using index = IndexDatabase.open(folder.file('index.db'))
+  const size = Object.getOwnPropertyDescriptor(PendingRows.prototype, 'size') ?? {}
+  try {
+    // Adding so many rows would take seconds.
+    const isOverfullWith = (rows: number): boolean => {
+      Object.defineProperty(PendingRows.prototype, 'size', { ...size, get: () => rows })
+      return index.isOverfull
+    }
+    expect([524_287, 524_288].map(isOverfullWith)).toEqual([false, true])
+  } finally {
+    Object.defineProperty(PendingRows.prototype, 'size', size)
+  }
+})
+
+describe('the filter of all slices', () => {
+  test('has the slices that a rebuild of the index finds', async () => {
+    await using folder = await createTemporaryFolder()
+    await using index = IndexDatabase.open(folder.file('index.db'))
+    const { id } = index.addPack('a'.repeat(32))
+    index.sealPack(id, 1000)
+    await index.flush()
+    await index.rebuildFilter()
+    index.distrust('for the test')
+    index.startRebuild()
+    await index.enter(id, [{ digest: digest(1), offset: 16, length: 100, storedLength: 100 }])
+    index.endPack(id)
+    await index.finishRebuild()
+    expect(index.find(digest(1))).toMatchObject({ pack: id, offset: 16 })
+  })
+
+  test('saves the look-up of a slice that it excludes: damage of the index does not matter for it', async () => {
+    await using folder = await createTemporaryFolder()
+    await using index = IndexDatabase.open(folder.file('index.db'))
+    const { id } = index.addPack('a'.repeat(32))
+    // The filter of the one run does not tell them apart, because it has one block only.
+    const [stored, other] = [new Uint8Array(32).fill(0xaa), new Uint8Array(32).fill(0xaa).fill(0xff, 0, 4)]
+    index.add(id, [{ digest: stored, offset: 16, length: 100, storedLength: 100 }])
+    index.sealPack(id, 1000)
+    await index.flush()
+    await index.rebuildFilter()
+    await damage(folder.file('index.db.1.run'), 50)
+    expect([index.find(other), index.damage]).toEqual([undefined, undefined])
+    expect([index.find(stored), index.damage]).toEqual([undefined, 'block 0 of run 1 of the index is damaged'])
+  })
+})

@@ -56,11 +56,12 @@ async function openScene(packs: readonly (readonly number[])[], options: { reado
   const quarantine: Pick<Quarantine, 'has' | 'add'> = {
     has: (_digest, pack, offset) => bad.has(`${pack} ${offset}`),
     async add(digest, location, reason) {
-      await Promise.resolve()
+      await hooks.onQuarantine()
       quarantined.push([digest[0], location.pack, location.offset, reason])
     },
   }
-  const hooks = { retries: 0, pauses: 0, onRead: (_offset: number): void => {}, onPause: async (): Promise<void> => {}, onRetry: async (): Promise<void> => {} }
+  const nothing = async (): Promise<void> => {}
+  const hooks = { retries: 0, pauses: 0, onRead: (_offset: number): void => {}, onPause: nothing, onRetry: nothing, onQuarantine: nothing }
   const watched: typeof disk = {
     ...disk,
     async openRead(path) {
@@ -259,8 +260,19 @@ describe('find', () => {
     const bytes = readFileSync(scene.pathOf(0))
     bytes.writeUInt8(bytes.readUInt8(90) ^ 1, 90)
     writeFileSync(scene.pathOf(0), bytes)
-    await scene.search.find([digestOf(1)])
-    expect(scene.quarantined).toHaveLength(1)
+    const written = Promise.withResolvers<void>()
+    let writes = 0
+    scene.hooks.onQuarantine = () => {
+      writes++
+      return written.promise
+    }
+    const found = scene.search.find([digestOf(1)])
+    await until('the quarantine is being written', () => writes === 1)
+    await Bun.sleep(1)
+    expect(scene.hooks.pauses).toBe(0)
+    written.resolve()
+    await found
+    expect([scene.hooks.pauses, scene.quarantined.length]).toEqual([1, 1])
   })
 })
 

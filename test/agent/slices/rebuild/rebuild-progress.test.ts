@@ -1,4 +1,4 @@
-// The progress of a rebuild of the index, as health and metrics show it.
+// The progress of a rebuild of the index, as health and metrics show it, and how often it starts over.
 
 import { expect, test } from 'bun:test'
 import { createIndexRebuilder } from '../../../../agent/slices/rebuild/index-rebuild.ts'
@@ -43,4 +43,34 @@ test('counts the packs that are read, of those that were to be read at its start
   expect(rebuilder.progress).toBeUndefined()
   await rebuilder.rebuild()
   expect(seen).toHaveLength(5)
+})
+
+test.each([
+  [2, 3, 'resolved'],
+  [3, 3, 'the index database was damaged repeatedly while it was being rebuilt'],
+])('damaged %i times again, it is started %i times: %s', async (damages, starts, outcome) => {
+  let started = 0
+  const rebuilder = createIndexRebuilder({
+    log: createMemoryLog(),
+    index: {
+      get isIncomplete() {
+        return started <= damages
+      },
+      get isDistrusted() {
+        return started <= damages
+      },
+      startRebuild: () => void started++,
+      unreadPacks: () => [],
+      finishRebuild: async () => {},
+      sliceCount: 0,
+    },
+    buildFilter: async () => {},
+    onRebuilt: () => {},
+    signal: new AbortController().signal,
+  } as unknown as IndexRebuilderDeps)
+  const ended = rebuilder.rebuild().then(
+    () => 'resolved',
+    (error: Error) => error.message,
+  )
+  expect([await ended, started]).toEqual([outcome, starts])
 })

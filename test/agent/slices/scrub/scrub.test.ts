@@ -9,6 +9,9 @@ import { RECORD_HEADER_BYTES } from '../../../../agent/slices/packs/record.ts'
 import { REMOVED } from '../../../../agent/slices/index/run-format.ts'
 import type { SliceRow } from '../../../../agent/slices/packs/slice-row.ts'
 import type { OpenSliceStore } from '../../../../agent/slices/store.ts'
+import type { Disk } from '../../../../agent/contract/disk.ts'
+import { createDisk } from '../../../../agent/system/disk.ts'
+import { until } from '../../../support/until.ts'
 import type { Clock } from '../../../../agent/contract/runtime.ts'
 import { systemClock } from '../../../../agent/system/clock.ts'
 import { changeRows } from '../../../support/machine/index-damage.ts'
@@ -107,6 +110,34 @@ describe('scrub', () => {
     bytes.writeBigUInt64LE(Bun.hash.xxHash64(bytes.subarray(first.offset, first.offset + 56)), first.offset + 56)
     await Bun.write(pack, bytes)
     expect((await store.scrub(SCRUB)).corrupt).toMatchObject([{ digest: `sha256:${first.digest}`, offset: first.offset }])
+  })
+
+  test('goes on after a damaged record when its quarantine is durable', async () => {
+    await using folder = await createTemporaryFolder()
+    const disk = createDisk()
+    const written = Promise.withResolvers<void>()
+    let writes = 0
+    const slow: Disk = {
+      ...disk,
+      async writeFileAtomic(path, bytes) {
+        writes++
+        await written.promise
+        await disk.writeFileAtomic(path, bytes)
+      },
+    }
+    const model = createSliceModel()
+    await using store = await openStore({ folder: folder.path, roots: [model], disk: slow, packSealBytes: 1000 })
+    await model.add(store, 'image', noiseBlocks(1, 2))
+    const [pack = ''] = await filesBelow(folder.file('mount'), '.pack')
+    await damage(pack, 16 + RECORD_HEADER_BYTES + 5)
+    let records = 0
+    const scrub = store.scrub({ ...SCRUB, onProgress: () => void records++ })
+    await until('the quarantine is being written', () => writes === 1)
+    await Bun.sleep(1)
+    expect(records).toBe(0)
+    written.resolve()
+    expect((await scrub).corrupt).toHaveLength(1)
+    expect(records).toBe(1)
   })
 
   test('reports damage in the frame of a pack, and still reads its slices', async () => {
