@@ -7,7 +7,7 @@ import { formatAt, plural, progressWords } from '../../protocol/views/phrases.ts
 import { makeView } from '../../protocol/views/view.ts'
 import type { Action, Column, Field, FollowedTask, Row, Tone, View } from '../../protocol/views/view.ts'
 import { bulkId, hasEnded } from './bulk-run.ts'
-import type { BulkItem, BulkRun, BulkState } from './bulk-run.ts'
+import type { BulkItem, BulkRun, BulkState, ItemState } from './bulk-run.ts'
 
 /** Failures that a card has; the rest is counted. */
 export const FAILURES_SHOWN_MAX = 10
@@ -25,11 +25,24 @@ const STATE_WORDS: Record<BulkState, string> = {
 }
 const STATE_TONES: Record<BulkState, Tone> = { running: 'plain', cancelling: 'warning', done: 'good', failed: 'bad', cancelled: 'warning' }
 
-const FAILURE_COLUMNS: readonly Column[] = [
+const ITEM_STATES: Record<ItemState, { readonly word: string; readonly tone: Tone }> = {
+  failed: { word: 'failed', tone: 'bad' },
+  running: { word: 'in progress', tone: 'plain' },
+  waiting: { word: 'waiting', tone: 'plain' },
+  skipped: { word: 'not begun', tone: 'warning' },
+  done: { word: 'done', tone: 'good' },
+}
+
+const NAME_COLUMNS: readonly Column[] = [
   { key: 'name', label: 'Name', isWhole: true },
   { key: 'store', label: 'Store', isWhole: true },
-  { key: 'cause', label: 'Cause', isLine: true },
-  { key: 'next', label: 'Next', isLine: true },
+]
+const FAILURE_COLUMNS: readonly Column[] = [...NAME_COLUMNS, { key: 'cause', label: 'Cause', isLine: true }, { key: 'next', label: 'Next', isLine: true }]
+const ITEM_COLUMNS: readonly Column[] = [
+  ...NAME_COLUMNS,
+  { key: 'state', label: 'State' },
+  { key: 'detail', label: 'Detail', isMinor: true },
+  { key: 'next', label: 'Next', isMinor: true },
 ]
 
 export function bulkWord(state: BulkState): string {
@@ -75,6 +88,18 @@ export function bulkCard(run: BulkRun, items: readonly BulkItem[], nowMs: number
     asOfMs: nowMs,
     json: { ...bulkJson(run), items: items.map(itemJson), asOf: formatTime(nowMs) },
   })
+}
+
+/** The whole of a run: what its card has, and each of its images with its state, those that failed first. */
+export function bulkReport(run: BulkRun, items: readonly BulkItem[], nowMs: number, tasks: readonly FollowedTask[] = []): View {
+  const order = Object.keys(ITEM_STATES)
+  const rows = items.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || a.n - b.n).map(itemRow)
+  return { ...bulkCard(run, items, nowMs, tasks), columns: ITEM_COLUMNS, rows, notes: [] }
+}
+
+function itemRow({ name, store, state, detail, next }: BulkItem): Row {
+  const { word, tone } = ITEM_STATES[state]
+  return { tone, cells: { name, store, state: word, detail, next } }
 }
 
 function stateWords({ state, cancelledBy }: BulkRun): string {

@@ -4,7 +4,7 @@ import { roleIncludes } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { roleIn } from '../permit.ts'
 import { runAgain } from '../bulk/begin.ts'
-import { bulkCard, bulkJson, bulkProgress, bulkTone, bulkWord } from '../../bulk/bulk-card.ts'
+import { bulkCard, bulkReport, bulkJson, bulkProgress, bulkTone, bulkWord } from '../../bulk/bulk-card.ts'
 import { bulkId, hasEnded, parseBulkId } from '../../bulk/bulk-run.ts'
 import type { BulkItem, BulkRun } from '../../bulk/bulk-run.ts'
 import { formatAt, plural } from '../../../protocol/views/phrases.ts'
@@ -42,7 +42,7 @@ export function showBulkRun({ bulkRuns, clock }: CommandContext, run: BulkRun): 
   return bulkCard(run, bulkRuns.items(run.id), clock.nowMs())
 }
 
-/** The same with its tasks in progress, as their stores say now. A store that does not answer is left out: its task goes on without the bot. */
+/** A run with its images, and its tasks in progress as their stores say now. A store that does not answer is left out: its task goes on without the bot. */
 export async function watchBulkRun(context: CommandContext, run: BulkRun): Promise<View> {
   const { bulkRuns, clock, fleet, actor } = context
   const items = bulkRuns.items(run.id)
@@ -54,7 +54,7 @@ export async function watchBulkRun(context: CommandContext, run: BulkRun): Promi
       return record && contact?.kind === 'answered' ? [{ store, task: visibleTask(contact.value, roleIn(actor, record)) }] : []
     }),
   )
-  return bulkCard(run, items, clock.nowMs(), found.flat())
+  return bulkReport(run, items, clock.nowMs(), found.flat())
 }
 
 /** Cancels a run before its next item. Throws `conflict` if it has ended or is being cancelled. */
