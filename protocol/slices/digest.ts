@@ -24,9 +24,7 @@ export function formatDigest(raw: Uint8Array): Digest {
 
 /** Returns the 32 raw bytes of a digest. */
 export function digestBytes(digest: Digest): Uint8Array<ArrayBuffer> {
-  const raw = new Uint8Array(DIGEST_BYTES)
-  for (let i = 0; i < DIGEST_BYTES; i++) raw[i] = Number.parseInt(digest.slice(7 + 2 * i, 9 + 2 * i), 16)
-  return raw
+  return new Uint8Array(DIGEST_BYTES).map((_byte, i) => Number.parseInt(digest.slice(7 + 2 * i, 9 + 2 * i), 16))
 }
 
 /**

@@ -92,7 +92,7 @@ const ROWS: readonly Row[] = [
   member('usage', usageQuerySchema, 'limit', { ok: ['1', '1000'], no: ['0', '1001'] }),
   member('usage', usageQuerySchema, 'cursor', { ok: [text(512)], no: [text(513)] }),
   member('usage', usageQuerySchema, 'owner', { ok: ['', text(255)], no: [text(256)] }),
-  ['import path', importRequestSchema, (path) => ({ source: { path }, name: 'a' }), ['/a', `/${text(4095)}`], ['', `/${text(4096)}`]],
+  ['import path', importRequestSchema, (path) => ({ source: { path }, name: 'a' }), ['a', '/a', `/${text(4095)}`], ['', `/${text(4096)}`]],
   ['import address', importRequestSchema, (url) => ({ source: { url }, name: 'a' }), [`https://a/${text(4086)}`], [`https://a/${text(4087)}`]],
   member('reconcile', reconcileRequestSchema, 'apply', { ok: [[], list(500, FINDING)], no: [list(501, FINDING), ['fnd_0']] }),
   member('reconcile', reconcileRequestSchema, 'instances', { ok: [[], [text(255)], list(20_000, 'a')], no: [list(20_001, 'a'), [''], [text(256)]] }),

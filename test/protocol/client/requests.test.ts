@@ -67,6 +67,12 @@ const CALLS: readonly (readonly [request: string, run: (agent: AgentClient) => u
   ['DELETE /v1/links/l', (agent) => agent.links.revoke('l')],
   ['DELETE /v1/uploads/u', (agent) => agent.uploads.cancel('u')],
   ['POST /v1/slices/missing {"digests":["d"]}', (agent) => agent.slices.missing(['d'])],
+  ['POST /v1/slices/fetch {"digests":["d"]} application/vnd.slipway.slices', (agent) => agent.slices.fetch(['d'])],
+  ['POST /v1/slices/fetch {"digests":["d"],"image":"i"} application/vnd.slipway.slices', (agent) => agent.slices.fetch(['d'], { image: 'i' })],
+  [
+    'POST /v1/slices/fetch {"digests":["d"],"image":"i","absent":true} application/vnd.slipway.slices',
+    (agent) => agent.slices.fetchPresent(['d'], { image: 'i' }),
+  ],
 ]
 
 test.each(CALLS)('%s', async (request, run) => {
