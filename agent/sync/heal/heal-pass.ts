@@ -111,12 +111,14 @@ async function healUnnamed(pass: Pass): Promise<void> {
   const { slices } = pass.deps
   const digests = slices.quarantined().map(({ digest }) => Buffer.from(digest.slice('sha256:'.length), 'hex'))
   for (let at = 0; at < digests.length; at += HEAL_BATCH_SLICES) {
-    const batch = digests.slice(at, at + HEAL_BATCH_SLICES)
-    await fetchBatch(
-      pass,
-      slices.missing(batch).map((i) => ({ digest: batch[i] ?? new Uint8Array(0) })),
-    )
+    const batch = digests.slice(at, at + HEAL_BATCH_SLICES).map((digest) => ({ digest }))
+    await fetchBatch(pass, missingAmong(slices, batch))
   }
+}
+
+function missingAmong<Named extends WantedSlice>(slices: Pick<DamagedSlices, 'missing'>, named: readonly Named[]): Named[] {
+  const missing = new Set(slices.missing(named.map(({ digest }) => digest)))
+  return named.filter((_slice, i) => missing.has(i))
 }
 
 /** Heals the slices of one image. Returns whether it is whole now. */
@@ -160,10 +162,7 @@ async function* missingOf(pass: Pass, manifest: Manifest): AsyncGenerator<Wanted
   let batch: WantedSlice[] = []
   for await (const block of manifest.blocks()) {
     for (const window of sliceWindows(block)) {
-      for (const i of slices.missing(window.map(({ digest }) => digest))) {
-        const { digest, length } = window[i] ?? { digest: new Uint8Array(0), length: 0 }
-        batch.push({ digest: new Uint8Array(digest), length })
-      }
+      for (const { digest, length } of missingAmong(slices, window)) batch.push({ digest: new Uint8Array(digest), length })
       await budget.spend()
       pass.signal.throwIfAborted()
       if (batch.length < HEAL_BATCH_SLICES) continue

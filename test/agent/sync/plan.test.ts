@@ -92,8 +92,9 @@ describe('a portion', () => {
     const batcher = createBatcher()
     const [slice] = slices([4096])
     if (!slice) throw new Error('there is no slice')
-    for (const one of [slice, slice, { ...slice, length: 4097 }, slice]) expect(batcher.add(one)).toBeUndefined()
-    expect(batcher.rest().map(({ length }) => length)).toEqual([4096, 4097])
+    const lengths = [4096, 4097, 4096 + 65_536]
+    for (const length of [...lengths, ...lengths]) expect(batcher.add({ ...slice, length })).toBeUndefined()
+    expect(batcher.rest().map(({ length }) => length)).toEqual(lengths)
     expect(batcher.rest()).toEqual([])
   })
 })

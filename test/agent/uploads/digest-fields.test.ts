@@ -3,10 +3,15 @@
 import { describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expectDigest, parseContentDigest, parseReprDigest } from '../../../agent/uploads/digest-fields.ts'
+import { refuseCreation } from '../../../agent/uploads/create.ts'
+import type { UploadOrder } from '../../../agent/uploads/create.ts'
+import { declareDigest, expectDigest, parseContentDigest, parseReprDigest } from '../../../agent/uploads/digest-fields.ts'
+import type { UploadsContext } from '../../../agent/uploads/context.ts'
+import type { Upload } from '../../../agent/uploads/record/upload.ts'
 import { problemCode, ProblemError } from '../../../protocol/problems.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { startUploadServer } from '../../support/agents/upload-server.ts'
+import { uploadFile } from './record/upload-file-of.ts'
 import { create, patch, someBytes } from '../../support/clients/upload-requests.ts'
 
 /** SHA-256 and SHA-512 of nothing. */
@@ -58,6 +63,25 @@ test('a draft gets the expected digest, keeps an equal one, and refuses another'
   expect(expectDigest(declared, ONE)).toBe(declared)
   expect(expectDigest(declared, undefined)).toBe(declared)
   expect(codeOf(() => expectDigest(declared, OTHER))).toBe('invalid-input')
+})
+
+test('a part takes no expected digest, at its creation or later, and an upload whose image exists keeps the one that it has', async () => {
+  const order = { actor: { name: 'ann', role: 'uploader' }, length: 100, digest: ONE } as unknown as UploadOrder
+  const context = { gate: { requireEnabled: () => {} }, maxLength: 1000, disk: { writeFileAtomic: () => Promise.reject(new Error('nothing may be written')) } }
+  const created = (concat?: { readonly kind: string }): string =>
+    codeOf(() => refuseCreation(context as unknown as UploadsContext, { ...order, concat } as UploadOrder, undefined))
+  expect([created({ kind: 'partial' }), created({ kind: 'final' }), created()]).toEqual(['invalid-input', 'no problem', 'no problem'])
+  const declared = (changes: Parameters<typeof uploadFile>[0], digest: string | undefined): Promise<string> =>
+    declareDigest(context as unknown as UploadsContext, { file: uploadFile(changes) } as unknown as Upload, digest).then(
+      () => 'accepted',
+      (error: ProblemError) => error.code,
+    )
+  const draft = { name: 'one', description: '', digest: ONE }
+  expect(await declared({ draft, publishedAtMs: 5 }, undefined)).toBe('accepted')
+  expect(await declared({ draft, publishedAtMs: 5 }, ONE)).toBe('accepted')
+  expect(await declared({ draft, publishedAtMs: 5 }, OTHER)).toBe('invalid-input')
+  expect(await declared({ draft: null }, undefined)).toBe('accepted')
+  expect(await declared({ draft: null }, ONE)).toBe('invalid-input')
 })
 
 test('the expected digest is durable before a byte of the same request is', async () => {

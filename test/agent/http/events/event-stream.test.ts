@@ -7,8 +7,10 @@ import type { StoreState } from '../../../../protocol/store-state.ts'
 import { createManualClock } from '../../../support/memory/manual-clock.ts'
 import { createMemoryEventLog } from '../../../support/memory/memory-state.ts'
 
-function createScene(changes: Partial<EventStream> = {}) {
+/** A stream that begins when the agent has run for a time, in milliseconds. */
+function createScene(changes: Partial<EventStream> = {}, ageMs = 0) {
   const clock = createManualClock()
+  clock.advance(ageMs)
   const events = createMemoryEventLog(clock)
   const gone = new AbortController()
   const stopping = new AbortController()
@@ -120,8 +122,8 @@ describe('a stream of events', () => {
     expect(it.state.ends).toBe(1)
   })
 
-  test('is not ended a moment before its hour, or before its token is looked at', async () => {
-    const it = createScene()
+  test('is not ended a moment before its hour, or before its token is looked at, however long the agent has run', async () => {
+    const it = createScene({}, 86_400_000)
     for (let ms = 0; ms < 3_595_000; ms += 5000) {
       it.clock.advance(5000)
       if (ms % 15_000 === 0) await it.next()

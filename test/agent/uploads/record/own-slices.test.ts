@@ -176,7 +176,11 @@ describe('own slices', () => {
   test('are read of the 64 newest uploads', async () => {
     await using scene = await createScene()
     const newest = Date.parse('2026-03-01T12:00:00.000Z')
-    for (let i = 0; i < 65; i++) await scene.append(scene.add(`upl_${i}`, { createdAtMs: newest - i }), block(i + 1, 1))
+    // Listed in another order than that of their creation.
+    for (let n = 0; n < 65; n++) {
+      const i = (n * 37 + 20) % 65
+      await scene.append(scene.add(`upl_${i}`, { createdAtMs: newest - i }), block(i + 1, 1))
+    }
     const mine = await scene.table.of('token tok_ann')
     expect([mine.has(digestOf(1)), mine.has(digestOf(64)), mine.has(digestOf(65))]).toEqual([true, true, false])
     expect(scene.read).toHaveLength(64)
