@@ -165,6 +165,18 @@ describe('a start with a snapshot', () => {
     expect((await start(folder.path)).known).toBe(IMAGES - 1)
   })
 
+  test('is written again without a read of the images that the former one has', async () => {
+    await using folder = await withImages()
+    const read: string[] = []
+    const disk = createDisk()
+    const watched: Disk = { ...disk, readFile: (path, lengthMax) => (read.push(path), disk.readFile(path, lengthMax)) }
+    const found = await start(folder.path, { disk: watched })
+    await found.write()
+    expect(read).toEqual([])
+    const again = await start(folder.path)
+    expect([again.known, again.images]).toEqual([IMAGES, found.images])
+  })
+
   test('reads recent images from their files, because their names may not be durable', async () => {
     await using folder = await withImages()
     expect((await start(folder.path, { nowMs: Date.now() })).known).toBe(0)

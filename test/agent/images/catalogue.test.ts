@@ -3,6 +3,9 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdir } from 'node:fs/promises'
 import { newId } from '../../../protocol/ids.ts'
+import type { Disk } from '../../../agent/contract/disk.ts'
+import { createDisk } from '../../../agent/system/disk.ts'
+import { ManifestInvalid } from '../../../protocol/slices/manifest.ts'
 import { problemCode, ProblemError } from '../../../protocol/problems.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
@@ -28,6 +31,32 @@ function sha256Of(bytes: Uint8Array): string {
 
 /** About the operations of one publication with its ingest. */
 const PUBLISH_OPERATIONS = 30
+
+describe('the manifest of an image', () => {
+  test('is sent in windows that are its entries, and damage is an error of the image before its reader learns of it', async () => {
+    await using folder = await createTemporaryFolder()
+    const disk = createDisk()
+    const slow: Disk = {
+      ...disk,
+      async writeFileAtomic(path, bytes) {
+        await Bun.sleep(20)
+        await disk.writeFileAtomic(path, bytes)
+      },
+    }
+    await using store = await openImageStore(folder, { disk: slow })
+    const image = await store.add(seededBytes(700_000, 7))
+    const path = folder.file('mount', 'images', image.id, 'manifest')
+    const bytes = new Uint8Array(await Bun.file(path).arrayBuffer())
+    const read = async (): Promise<Buffer> => Buffer.concat(await Array.fromAsync(store.catalogue.manifestWindows(image)))
+    expect((await read()).equals(bytes.subarray(32, -32))).toBe(true)
+    await Bun.write(
+      path,
+      bytes.map((byte, at) => (at === 41 ? byte ^ 1 : byte)),
+    )
+    await expect(read()).rejects.toBeInstanceOf(ManifestInvalid)
+    expect(store.catalogue.need(image.id)).toMatchObject({ status: 'error', statusReason: expect.stringContaining('Its manifest is damaged') })
+  })
+})
 
 describe('publish', () => {
   test('makes a raw image available and computes its digest in the background', async () => {

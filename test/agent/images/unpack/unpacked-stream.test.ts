@@ -4,8 +4,10 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { gzipSync } from 'node:zlib'
 import { UnpackFault } from '../../../../agent/images/unpack/compression.ts'
 import { unpackStream } from '../../../../agent/images/unpack/unpacked-stream.ts'
+import type { UnpackReply } from '../../../../agent/images/unpack/unpack-messages.ts'
 import { seededBytes } from '../../../support/images/image-store.ts'
 import { countWorkers } from '../../../support/machine/counted-workers.ts'
+import { until } from '../../../support/until.ts'
 
 // Starting a worker on a busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
@@ -48,6 +50,21 @@ describe('an unpacked stream', () => {
     expect(read).toEqual(read.toSorted((a, b) => a - b))
     expect(read.at(-1)).toBe(PACKED.byteLength)
     expect([workers.started, workers.terminated, state.isReturned]).toEqual([1, 1, true])
+  })
+
+  test('has at most four pieces that its reader has not taken', async () => {
+    using workers = countWorkers()
+    // One compressed piece that unpacks to many.
+    const { source } = createSource({ bytes: gzipSync(Buffer.alloc(16 * 1024 * 1024)) })
+    const unpacked = unpackStream('gzip', source, new AbortController().signal)
+    const pieces = (): number => workers.sent.filter((reply) => (reply as UnpackReply).kind === 'unpacked').length
+    await unpacked.next()
+    await until('four pieces are there', () => pieces() >= 4)
+    await Bun.sleep(50)
+    expect(pieces()).toBe(4)
+    await unpacked.next()
+    await until('the next one is there', () => pieces() === 5)
+    await unpacked.return(undefined)
   })
 
   test('ends its worker and its source when the reader leaves', async () => {
