@@ -80,6 +80,7 @@ test('a part takes no expected digest, at its creation or later, and an upload w
   expect(await declared({ draft, publishedAtMs: 5 }, undefined)).toBe('accepted')
   expect(await declared({ draft, publishedAtMs: 5 }, ONE)).toBe('accepted')
   expect(await declared({ draft, publishedAtMs: 5 }, OTHER)).toBe('invalid-input')
+  expect(await declared({ draft: { name: 'one', description: '' }, publishedAtMs: 5 }, ONE)).toBe('invalid-input')
   expect(await declared({ draft: null }, undefined)).toBe('accepted')
   expect(await declared({ draft: null }, ONE)).toBe('invalid-input')
 })

@@ -33,6 +33,18 @@ describe('createFingerprintSet', () => {
     }
   })
 
+  test('contains digests of which two thirds are zeros, also after it has grown', () => {
+    const set = createFingerprintSet(10_000)
+    const digests = Array.from({ length: 3000 }, (_, i) => {
+      const digest = new Uint8Array(32)
+      new DataView(digest.buffer).setUint32(4 * (i % 3), 1 + i)
+      return digest
+    })
+    expect(digests.filter((digest) => set.has(digest))).toEqual([])
+    for (const digest of digests) set.add(digest)
+    expect([set.size, digests.filter((digest) => !set.has(digest))]).toEqual([3000, []])
+  })
+
   test('accepts nothing more when it is full, and keeps its content', () => {
     const set = createFingerprintSet(100)
     const digests = digestsOf(3, 200)
