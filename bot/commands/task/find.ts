@@ -8,6 +8,8 @@ import { gapNotes, isPartOf, orUndefined } from '../select.ts'
 
 /** Newest tasks of a store among which a part of an id is looked for. */
 const SEARCHED_MAX = 1000
+/** Most requests for several tasks: each store is asked for each whole id. */
+const REQUESTS_MAX = 2000
 
 export interface FoundTask {
   readonly store: StoreRecord
@@ -21,9 +23,13 @@ export async function oneTask(context: CommandContext, text: string): Promise<Fo
   return found
 }
 
-/** The one task for each id or part of an id, each once, among the tasks of these stores, each of which is asked once. Throws `not-found` or `conflict`. */
+/** The one task for each id or part of an id, each once, among the tasks of these stores. Throws `not-found` or `conflict`, and `invalid-input` for too many tasks among too many stores. */
 export async function findTasks(context: CommandContext, texts: readonly string[], stores: readonly StoreRecord[]): Promise<FoundTask[]> {
   const ids = texts.filter((text) => isTaskId(text))
+  if (ids.length > 1 && ids.length * stores.length > REQUESTS_MAX)
+    throw problem('invalid-input', `${ids.length} tasks cannot be looked for in ${stores.length} stores at once.`, {
+      action: 'Add store=S,S with the stores that have them, or name one task.',
+    })
   const contacts = await context.fleet.contactAll(stores, async (agent) => {
     const named = await Promise.all(ids.map((id) => orUndefined(agent.tasks.get(id))))
     const listed = ids.length === texts.length ? [] : (await agent.tasks.list({ limit: SEARCHED_MAX })).items

@@ -128,6 +128,24 @@ test('stores are asked once for each whole id, and for their list only if a part
   expect(await askedBy('task show aaaa bbbb store=edge-a,edge-b')).toEqual(['edge-a GET /tasks', 'edge-b GET /tasks'])
 })
 
+test('several tasks are looked for with at most 2,000 requests', async () => {
+  const tasks = Array.from({ length: 20 }, (_, i) => memoryTask(`t${String(i).padStart(2, '0')}xx`))
+  const script = Object.fromEntries(tasks.map((task) => [`GET /tasks/${task.id}`, task]))
+  const run = async (stores: number, ids: number, more = '') => {
+    using it = openScriptedFleet(Object.fromEntries(Array.from({ length: stores }, (_, i) => [`edge-${i}`, i === 0 ? script : {}])))
+    const { outcome, text } = await it.run(
+      `task show ${tasks
+        .slice(0, ids)
+        .map((task) => task.id)
+        .join(' ')} ${more}`.trim(),
+    )
+    return [outcome, text, it.asked.length]
+  }
+  expect(await run(100, 20)).toEqual(['done', expect.stringContaining('20 tasks: '), 2000])
+  expect(await run(101, 20)).toEqual(['failed', '20 tasks cannot be looked for in 101 stores at once.', 0])
+  expect(await run(101, 20, 'store=edge-0,edge-1')).toEqual(['done', expect.stringContaining('20 tasks: '), 40])
+})
+
 test('at most 20 tasks are shown together, and a bulk run alone', async () => {
   const tasks = Array.from({ length: 21 }, (_, i) => memoryTask(`t${String(i).padStart(2, '0')}xx`))
   using it = openScriptedFleet({ 'edge-a': Object.fromEntries(tasks.map((task) => [`GET /tasks/${task.id}`, task])) })
@@ -142,4 +160,7 @@ test('at most 20 tasks are shown together, and a bulk run alone', async () => {
   }
   expect(await show(20)).toMatchObject({ outcome: 'done', bars: 20 })
   expect(await show(21)).toMatchObject({ outcome: 'failed', text: 'task show takes at most 20 tasks, not 21.' })
+  const draft = { verb: 'delete', title: 'Delete images', params: {}, origin: '', surface: 'console', actor: 'ann', actorId: '', channel: '' } as const
+  it.bot.bulkRuns.begin(draft, [{ store: 'edge-a', image: 'img_1', name: 'a', length: 10, params: {} }], 'me', it.clock.nowMs())
+  expect(await it.run(`task show ${tasks[0]?.id} B1`)).toMatchObject({ outcome: 'failed', text: 'A bulk run is shown alone.' })
 })
