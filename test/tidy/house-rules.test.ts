@@ -1,8 +1,11 @@
 // Applies the house rules to the whole tree, and each rule to a file that breaks it.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { houseRuleViolations } from './house-rules.ts'
 import { readSourceFiles } from './source-tree.ts'
+
+// Parsing the whole tree takes five seconds of the processor, and more on a busy machine.
+setDefaultTimeout(120_000)
 
 describe('house rules', () => {
   test('every file follows them', () => {

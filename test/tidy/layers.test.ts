@@ -1,8 +1,11 @@
 // Imports go in one direction. The rule itself is tested with planted violations.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { layerViolations } from './layers.ts'
 import { readSourceFiles } from './source-tree.ts'
+
+// Parsing the whole tree takes seconds of the processor, and more on a busy machine.
+setDefaultTimeout(120_000)
 
 describe('layers', () => {
   test('every import of the tree goes to its own folder or to a lower rank', () => {
