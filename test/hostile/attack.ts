@@ -1,12 +1,13 @@
 // Runs one attack against a real agent with eight concurrent clients, in parallel with an honest client, and measures its cost:
 // memory, disk, the latency of health, and the completed work of the honest client.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import type { AgentProcess } from '../support/agents/agent-process.ts'
 import { startAgent } from '../support/agents/agent-process.ts'
 import { residentBytesMax, resetResidentBytesMax } from '../support/agents/resident-memory.ts'
+import { bytesBelow } from '../support/machine/folder-stats.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { HEALTH_ANSWERS_PER_LINE, IMAGE_BYTES } from './observer.ts'
 import type { Observation } from './observer.ts'
@@ -165,18 +166,4 @@ function setPriorityOf(pid: number, nice: number): void {
   } catch {
     // Not permitted, or the process has ended. Only the precision of the figures depends on it.
   }
-}
-
-/** Returns the length of all files below a folder. */
-export function bytesBelow(folder: string): number {
-  let bytes = 0
-  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
-    if (!entry.isFile()) continue
-    try {
-      bytes += statSync(join(entry.parentPath, entry.name)).size
-    } catch {
-      // The file was removed between the two calls.
-    }
-  }
-  return bytes
 }

@@ -2,14 +2,14 @@
 // start is bounded.
 
 import { expect, test } from 'bun:test'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { CONCAT_REPEATS_MAX } from '../../agent/uploads/concatenation.ts'
 import { encodeEndFrame, encodeReferenceFrame } from '../../protocol/slices/frames.ts'
 import { manifestLength } from '../../protocol/slices/manifest.ts'
 import { startAgent } from '../support/agents/agent-process.ts'
 import type { AgentProcess } from '../support/agents/agent-process.ts'
 import { createRandom } from '../support/properties.ts'
+import { bytesBelow } from '../support/machine/folder-stats.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
@@ -32,11 +32,6 @@ const send = (agent: AgentProcess, method: string, path: string, headers: Record
 
 /** Returns the highest resident memory of a process, in bytes. */
 const memoryPeak = (pid: number): number => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
-const diskBytes = (folder: string): number =>
-  readdirSync(folder, { recursive: true, encoding: 'utf8' }).reduce((sum, name) => {
-    const stat = statSync(join(folder, name), { throwIfNoEntry: false })
-    return sum + (stat?.isFile() ? stat.size : 0)
-  }, 0)
 
 test('too many references are refused, and the most that are allowed cost bounded memory and disk', async () => {
   await using folder = await createTemporaryFolder()
@@ -52,11 +47,11 @@ test('too many references are refused, and the most that are allowed cost bounde
   expect(brought.status).toBe(204)
 
   const memoryBefore = memoryPeak(agent.pid)
-  const diskBefore = diskBytes(folder.path)
+  const diskBefore = bytesBelow(folder.path)
   const concatenate = (times: number) => send(agent, 'POST', '/v1/uploads', { 'Upload-Concat': `final;${Array.from({ length: times }, () => part).join(' ')}` })
   const refused = await concatenate(NAMED_TIMES)
   expect([refused.status, await refused.json()]).toMatchObject([400, { type: 'urn:slipway:problem:invalid-input' }])
-  expect(diskBytes(folder.path) - diskBefore).toBeLessThan(MIB)
+  expect(bytesBelow(folder.path) - diskBefore).toBeLessThan(MIB)
 
   const whole = await concatenate(CONCAT_REPEATS_MAX)
   expect(whole.status).toBe(201)
@@ -68,7 +63,7 @@ test('too many references are refused, and the most that are allowed cost bounde
     })
   expect(await settled()).toBe('available')
   expect(memoryPeak(agent.pid) - memoryBefore).toBeLessThan(MEMORY_BYTES_MAX)
-  expect(diskBytes(folder.path) - diskBefore).toBeLessThan(DISK_BYTES_MAX)
+  expect(bytesBelow(folder.path) - diskBefore).toBeLessThan(DISK_BYTES_MAX)
 
   await agent.restart()
   expect(await settled()).toBe('available')

@@ -1,9 +1,10 @@
 // No file that an agent or a bot creates is readable to another user of the machine, independent of the umask at its start.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { chmod, lstat, readdir } from 'node:fs/promises'
+import { chmod, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startAgent } from '../../support/agents/agent-process.ts'
+import { folderStats } from '../../support/machine/folder-stats.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
 
@@ -11,10 +12,8 @@ import { until } from '../../support/until.ts'
 setDefaultTimeout(60_000)
 
 /** Returns everything that other users may access in a folder, including the folder itself, as `mode path`. */
-async function openToOthers(folder: string): Promise<string[]> {
-  const paths = ['', ...(await readdir(folder, { recursive: true }))]
-  const found = await Promise.all(paths.map(async (path) => ({ path, mode: (await lstat(join(folder, path))).mode & 0o777 })))
-  return found.flatMap(({ path, mode }) => ((mode & 0o077) === 0 ? [] : [`${mode.toString(8)} ${path}`]))
+function openToOthers(folder: string): string[] {
+  return folderStats(folder).flatMap(({ path, stats }) => ((stats.mode & 0o077) === 0 ? [] : [`${(stats.mode & 0o777).toString(8)} ${path}`]))
 }
 
 test('an agent makes its state and its store private, including files that an earlier agent left readable', async () => {
@@ -31,14 +30,14 @@ test('an agent makes its state and its store private, including files that an ea
   expect((await fetch(`${agent.url}/v1/uploads`, { method: 'POST', headers, body })).status).toBe(201)
   await until('the image is available', async () => (await agent.client.images.list()).items[0]?.status === 'available')
   expect(await readdir(state)).toContain('index.db-wal')
-  expect(await openToOthers(state)).toEqual([])
-  expect(await openToOthers(store)).toEqual([])
+  expect(openToOthers(state)).toEqual([])
+  expect(openToOthers(store)).toEqual([])
 
   await agent.stop()
   await Bun.write(join(state, 'not-ours'), 'x')
   for (const name of await readdir(state)) await chmod(join(state, name), 0o755)
   await agent.restart()
-  expect(await openToOthers(state)).toEqual(['755 not-ours'])
+  expect(openToOthers(state)).toEqual(['755 not-ours'])
 })
 
 test('a bot makes its files private', async () => {
@@ -47,5 +46,5 @@ test('a bot makes its files private', async () => {
   const environment = { PATH: process.env['PATH'], HOME: folder.path, SLIPWAY_HOME: home }
   const bot = Bun.spawn([process.execPath, 'bot/main.ts', 'store', 'list', '--json'], { env: environment, stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
   expect(await bot.exited).toBe(0)
-  expect(await openToOthers(home)).toEqual([])
+  expect(openToOthers(home)).toEqual([])
 })

@@ -68,7 +68,7 @@ describe('root on a store of another user', () => {
       const ran = await runAgent([command, '--config', folder.file('agent.toml')])
       expect([command, ran.exitCode]).toEqual([command, 0])
       expect(ran.stderr).toContain(`Running as uid ${OTHER_UID}, the owner of ${folder.file('store')}.`)
-      expect([...(await foreignTo(OTHER_UID, folder.file('store'))), ...(await foreignTo(OTHER_UID, folder.file('state')))]).toEqual([])
+      expect([...foreignTo(OTHER_UID, folder.file('store')), ...foreignTo(OTHER_UID, folder.file('state'))]).toEqual([])
     }
     await agent.restart()
     expect((await agent.client.images.list()).items[0]?.status).toBe('available')
@@ -84,7 +84,7 @@ describe('root on a store of another user', () => {
       stdout: '',
       stderr: `The store on ${folder.file('store')} belongs to uid ${OTHER_UID}, and root does not serve it, because that user could not read the files that root creates. Start its systemd service, or run: ${line}\n`,
     })
-    expect(await foreignTo(OTHER_UID, folder.file('store'))).toEqual([])
+    expect(foreignTo(OTHER_UID, folder.file('store'))).toEqual([])
   })
 })
 

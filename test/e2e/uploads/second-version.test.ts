@@ -2,7 +2,6 @@
 // store sends, also when the connection is cut.
 
 import { afterAll, beforeAll, describe, expect } from 'bun:test'
-import { readdirSync, statSync } from 'node:fs'
 import type { Image } from '../../../protocol/images/image.ts'
 import { syncResultSchema } from '../../../protocol/sync/sync.ts'
 import type { SyncResult } from '../../../protocol/sync/sync.ts'
@@ -14,6 +13,7 @@ import type { CuttingProxy } from '../../support/clients/cutting-proxy.ts'
 import { digestOfFile, hasImageTools, makeSmallImage, requireImageTools, run, updateInPlace } from '../../support/images/small-image.ts'
 import type { SmallImage } from '../../support/images/small-image.ts'
 import { createRandom } from '../../support/properties.ts'
+import { bytesBelow } from '../../support/machine/folder-stats.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { startTusUpload } from '../../support/clients/tus-upload.ts'
@@ -24,12 +24,9 @@ const imageTest = requireImageTools()
 
 const portOf = (agent: AgentProcess): number => Number(new URL(agent.url).port)
 
-/** Returns the bytes of all packs of a store as the file system counts them. */
+/** Returns the length of all packs of a store. */
 function packBytes(agent: AgentProcess): number {
-  const packs = `${agent.folder}/store/packs`
-  return readdirSync(packs, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .reduce((sum, entry) => sum + statSync(`${entry.parentPath}/${entry.name}`).size, 0)
+  return bytesBelow(`${agent.folder}/store/packs`)
 }
 
 async function ended(agent: AgentProcess, { id }: Task): Promise<Task> {

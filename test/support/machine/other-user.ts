@@ -1,9 +1,10 @@
 // A second user of the machine for tests of permissions. It does not need an entry in /etc/passwd.
 
-import { chown, lstat, readdir } from 'node:fs/promises'
+import { chown, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { requireThat } from '../require.ts'
 import type { TestFunction } from '../require.ts'
+import { folderStats } from './folder-stats.ts'
 
 const ROOT = join(import.meta.dir, '../../..')
 
@@ -27,8 +28,6 @@ export async function giveTo(uid: number, folder: string): Promise<void> {
 }
 
 /** Returns the paths in a folder, including the folder itself, that are not owned by a user. */
-export async function foreignTo(uid: number, folder: string): Promise<string[]> {
-  const paths = ['', ...(await readdir(folder, { recursive: true }))]
-  const owned = await Promise.all(paths.map(async (path) => ({ path, uid: (await lstat(join(folder, path))).uid })))
-  return owned.filter((entry) => entry.uid !== uid).map(({ path }) => path)
+export function foreignTo(uid: number, folder: string): string[] {
+  return folderStats(folder).flatMap(({ path, stats }) => (stats.uid === uid ? [] : [path]))
 }
