@@ -11,9 +11,15 @@ export interface SourceFile {
   readonly length: number
   /** Yields the bytes [start, end) in order; `end` is at most `length`. */
   read(start: number, end: number, signal?: AbortSignal): AsyncIterable<Uint8Array>
-  /** Yields the runs of zeros and of other bytes from the one that covers `from` to the end of the file, in order and without gaps. */
+  /** Yields runs of zeros and of other bytes from the one that covers `from` to the end of the file, in order and without gaps. */
   runs(from: number): AsyncIterable<SourceRun>
 }
+
+/**
+ * A run or an extent of this many bytes is not joined with the next one. Otherwise a reader of one byte would wait until all tables are read to find
+ * where its extent ends.
+ */
+export const JOINED_BYTES_ENOUGH = 16 * 1024 * 1024
 
 export interface SourceRun {
   readonly start: number
@@ -37,8 +43,8 @@ export interface GuestDisk {
   /** Bytes that the guest sees. */
   readonly length: number
   /**
-   * Yields extents from the one that covers `from` to the end of the disk, in order and without gaps. Adjacent zeros and adjacent data are one extent as
-   * far as that takes no memory. Throws ProblemError `unsafe-image` at a damaged table.
+   * Yields extents from the one that covers `from` to the end of the disk, in order and without gaps. Adjacent zeros and adjacent data are one extent up
+   * to about `JOINED_BYTES_ENOUGH`. Throws ProblemError `unsafe-image` at a damaged table.
    */
   extents(from: number, signal?: AbortSignal): AsyncGenerator<Extent>
 }
@@ -61,7 +67,7 @@ export async function allocatedLength(disk: GuestDisk, signal?: AbortSignal): Pr
 }
 
 /**
- * Yields the extents of batches with adjacent zeros and adjacent data joined, so that a caller gets one long extent instead of many short ones. Lets
+ * Yields the extents of batches with adjacent zeros and adjacent data joined, so that a caller gets few long extents instead of many short ones. Lets
  * other work run between batches.
  */
 export async function* joinExtents(batches: AsyncIterable<readonly Extent[]>, clock: Clock): AsyncGenerator<Extent> {
@@ -81,6 +87,7 @@ export async function* joinExtents(batches: AsyncIterable<readonly Extent[]>, cl
 /** Returns two adjacent extents as one; undefined if they must stay apart. */
 function joinedExtent(last: Extent, next: Extent): Extent | undefined {
   const { start } = last
+  if (last.end - start >= JOINED_BYTES_ENOUGH) return undefined
   if (last.kind === 'zero' && next.kind === 'zero') return { kind: 'zero', start, end: next.end }
   if (last.kind === 'data' && next.kind === 'data' && last.at + (last.end - start) === next.at) return { kind: 'data', start, end: next.end, at: last.at }
   return undefined

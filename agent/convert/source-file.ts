@@ -4,6 +4,7 @@ import type { Manifest } from '../../protocol/slices/manifest.ts'
 import { createLoopBudget } from '../contract/loop-budget.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { SliceProvider } from '../contract/slices.ts'
+import { JOINED_BYTES_ENOUGH } from './guest-disk.ts'
 import type { SourceFile, SourceRun } from './guest-disk.ts'
 
 /** Returns the file that a manifest describes. */
@@ -21,7 +22,7 @@ export function openSourceFile(slices: Pick<SliceProvider, 'read'>, manifest: Ma
           const start = block.offsetAt(i)
           const end = start + block.lengthAt(i)
           const isZero = block.isZeroAt(i)
-          if (run?.isZero === isZero) {
+          if (run?.isZero === isZero && run.end - run.start < JOINED_BYTES_ENOUGH) {
             run = { start: run.start, end, isZero }
             continue
           }

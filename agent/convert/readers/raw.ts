@@ -8,18 +8,10 @@ export function createRawDisk(file: SourceFile): GuestDisk {
     length: file.length,
     async *extents(from, signal) {
       if (from >= file.length) return
-      let data: { start: number; end: number } | undefined
       for await (const { start, end, isZero } of file.runs(from)) {
         signal?.throwIfAborted()
-        if (!isZero) {
-          data = { start: data?.start ?? start, end }
-          continue
-        }
-        if (data) yield { kind: 'data', ...data, at: data.start }
-        data = undefined
-        yield { kind: 'zero', start, end }
+        yield isZero ? { kind: 'zero', start, end } : { kind: 'data', start, end, at: start }
       }
-      if (data) yield { kind: 'data', ...data, at: data.start }
     },
   }
 }

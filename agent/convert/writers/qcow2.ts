@@ -17,7 +17,7 @@ export async function writeQcow2(source: GuestSource, signal?: AbortSignal): Pro
     kind: 'seekable',
     length: layout.clusters * CLUSTER_BYTES,
     measure: async () => layout.clusters * CLUSTER_BYTES,
-    parts: (start, end, stop) => clip(fileParts({ source, allocation, layout }, start, stop), end - start),
+    parts: (start, end, stop) => clip(fileParts({ source, allocation, layout }, start, end, stop), end - start),
   }
 }
 
@@ -27,15 +27,15 @@ interface Qcow2File {
   readonly layout: Qcow2Layout
 }
 
-/** Yields the file from an offset to its end. */
-async function* fileParts(file: Qcow2File, start: number, signal: AbortSignal | undefined): AsyncGenerator<Part> {
+/** Yields the file from an offset to `end` or a little further. Reads no more of the disk than these bytes need. */
+async function* fileParts(file: Qcow2File, start: number, end: number, signal: AbortSignal | undefined): AsyncGenerator<Part> {
   const { layout, allocation } = file
   let at = start
-  for (; at < layout.metaClusters * CLUSTER_BYTES; at += CLUSTER_BYTES - (at % CLUSTER_BYTES)) {
+  for (; at < Math.min(end, layout.metaClusters * CLUSTER_BYTES); at += CLUSTER_BYTES - (at % CLUSTER_BYTES)) {
     signal?.throwIfAborted()
     yield layout.metaCluster(Math.floor(at / CLUSTER_BYTES)).subarray(at % CLUSTER_BYTES)
   }
-  for (let region = regionAt(layout, allocation.regions, at); region < allocation.regions; region++) {
+  for (let region = regionAt(layout, allocation.regions, at); region < allocation.regions && at < end; region++) {
     if (allocation.count(region) === 0) continue
     signal?.throwIfAborted()
     const dataAt = (layout.firstCluster(region) + 1) * CLUSTER_BYTES
@@ -44,8 +44,9 @@ async function* fileParts(file: Qcow2File, start: number, signal: AbortSignal | 
       yield table.subarray(at - (dataAt - CLUSTER_BYTES))
       at = dataAt
     }
-    yield* regionParts(file, region, at - dataAt, signal)
-    at = layout.firstCluster(region + 1) * CLUSTER_BYTES
+    const next = layout.firstCluster(region + 1) * CLUSTER_BYTES
+    if (at < end) yield* regionParts(file, region, { from: at - dataAt, to: Math.min(end, next) - dataAt }, signal)
+    at = next
   }
 }
 
@@ -62,16 +63,20 @@ function regionAt({ firstCluster }: Qcow2Layout, regions: number, at: number): n
   return low
 }
 
-/** Yields the clusters with data of one region, without the first `skipped` bytes. Everything else that the region reads is zeros. */
-async function* regionParts({ source, allocation }: Qcow2File, region: number, skipped: number, signal: AbortSignal | undefined): AsyncGenerator<Part> {
+/** Yields the bytes [from, to) of the clusters with data of one region; `from` is less than `to`. Everything else that the region reads is zeros. */
+async function* regionParts(
+  { source, allocation }: Qcow2File,
+  region: number,
+  { from, to }: { readonly from: number; readonly to: number },
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Part> {
   const regionStart = region * REGION_BYTES
+  const onDisk = (offset: number): number =>
+    regionStart + nthAllocated(allocation, region, Math.floor(offset / CLUSTER_BYTES)) * CLUSTER_BYTES + (offset % CLUSTER_BYTES)
   const { length } = source.disk
-  const first = nthAllocated(allocation, region, Math.floor(skipped / CLUSTER_BYTES))
-  const start = Math.min(regionStart + first * CLUSTER_BYTES + (skipped % CLUSTER_BYTES), length)
-  const end = regionStart + REGION_BYTES
-  let left = allocation.count(region) * CLUSTER_BYTES - skipped
-  let at = start
-  for await (const part of readGuest(source, start, Math.min(end, length), signal)) {
+  let at = Math.min(onDisk(from), length)
+  let left = to - from
+  for await (const part of readGuest(source, at, Math.min(onDisk(to - 1) + 1, length), signal)) {
     if (part instanceof Uint8Array) {
       yield part
       at += part.byteLength
@@ -82,7 +87,6 @@ async function* regionParts({ source, allocation }: Qcow2File, region: number, s
       at += part.zeros
       left -= zeros
     }
-    if (left <= 0) return
   }
   // The disk ends within its last cluster.
   if (left > 0) yield { zeros: left }

@@ -314,6 +314,47 @@ test('reading stops when the caller aborts, and reads no further ahead than a fe
   expect(reading).rejects.toThrow('enough')
 })
 
+/** Returns a source, and the number of bytes that were read of it. */
+function counted(file: SourceFile): { readonly file: SourceFile; readonly readBytes: () => number } {
+  let read = 0
+  const countedRead: SourceFile['read'] = (start, end, signal) => {
+    read += end - start
+    return file.read(start, end, signal)
+  }
+  return { file: { ...file, read: countedRead }, readBytes: () => read }
+}
+
+describe('a few bytes', () => {
+  test('of a converted disk cost no more reads than they are long', async () => {
+    const bytes = createRandom(4).bytes(20 * MIB)
+    for (const target of ['raw', 'qcow2', 'vhd'] as const) {
+      const { file, readBytes } = counted(memorySource(bytes))
+      const conversion = await convert(createRawDisk(file), file, target)
+      if (conversion.kind !== 'seekable') throw new Error('it has a length')
+      for (const at of [0, 70_000, 6 * MIB + 1, conversion.length - 70_000, conversion.length - 3]) {
+        const before = readBytes()
+        expect(await partsToBytes(conversion.parts(at, at + 3))).toHaveLength(3)
+        expect(readBytes() - before).toBeLessThanOrEqual(3)
+      }
+    }
+  })
+
+  qemuTest('of a long disk need a few pages of its tables', async () => {
+    await using folder = await createTemporaryFolder()
+    for (const [name, options, size] of [
+      ['one stretch of data', 'preallocation=metadata,cluster_size=2M', '256G'],
+      ['one stretch of zeros', 'cluster_size=512', '64G'],
+    ] as const) {
+      const path = folder.file(name)
+      await run('qemu-img', 'create', '-f', 'qcow2', '-o', options, path, size)
+      const { file, readBytes } = counted(diskSource(path))
+      const disk = await openQcow2Disk(file, systemClock)
+      expect(await partsToBytes(readGuest({ disk, file }, 1024 * MIB, 1024 * MIB + 1))).toEqual(Buffer.alloc(1))
+      expect(readBytes()).toBeLessThan(MIB / 2)
+    }
+  })
+})
+
 test('a disk that alternates between data and zeros for too long is refused', async () => {
   // One cluster with data in each region of 512 MiB, over 17 TiB.
   const islands = Array.from({ length: 34_000 }, (_, i) => [i * 512 * MIB, new Uint8Array(4096)] as const)
