@@ -44,7 +44,7 @@ export interface StoreChecksDeps {
   readonly mountProbe: MountProbe
   readonly space: Pick<Space, 'state'>
   readonly recycleBin: () => RecycleBin
-  readonly eventLoop: Pick<EventLoopWatch, 'delayMsMax'>
+  readonly eventLoop: Pick<EventLoopWatch, 'delayMsMax' | 'lateTimes'>
   /** Resident memory of the process in bytes. */
   readonly residentBytes: () => number
   /** Queries the index database; throws when it fails. */
@@ -66,11 +66,11 @@ export interface StoreChecksDeps {
 
 /** Creates all checks of a store. */
 export function createStoreChecks(deps: StoreChecksDeps): HealthCheck[] {
-  const { clock, mount, mountProbe, tasks } = deps
+  const { clock, eventLoop, mount, mountProbe, tasks } = deps
   const check = (name: string, measure: HealthCheck['measure'], isVital = false): HealthCheck => ({ name, isVital, measure })
   const sinceMs = keptSince(deps)
   return [
-    check('process', () => judgeEventLoop({ delayMsMax: deps.eventLoop.delayMsMax(), residentBytes: deps.residentBytes() })),
+    check('process', () => judgeEventLoop({ delayMsMax: eventLoop.delayMsMax(), lateTimes: eventLoop.lateTimes(), residentBytes: deps.residentBytes() })),
     check('mount-path', async () => judgeMount(mount, await mountProbe.look()), true),
     check('mount-writable', async () => judgeWritable(mount, await mountProbe.tryWrite())),
     check('free-space', spaceCheck(deps)),

@@ -9,12 +9,16 @@ const IDLE_TICK_MS = 1000
 const IDLE_AFTER_MS = 10_000
 /** Fraction of a core above which the process is busy. */
 const BUSY_PART = 0.03
-/** The longest delay is taken over the last two windows of this length, in milliseconds. */
+/** Delays are kept over the last two windows of this length, in milliseconds. */
 const WINDOW_MS = 10_000
+/** A tick that is this late, in milliseconds, counts as late. */
+export const LATE_MS = 250
 
 export interface EventLoopWatch extends Disposable {
   /** Returns the longest delay of the last 10 to 20 seconds, in milliseconds. */
   delayMsMax(): number
+  /** Returns how often the loop was late by `LATE_MS` or more in the last 10 to 20 seconds. */
+  lateTimes(): number
 }
 
 /** Starts measuring. `cpuMs` returns the processor time that the process has used, in milliseconds. */
@@ -23,20 +27,21 @@ export function watchEventLoop(clock: Clock, cpuMs: () => number): EventLoopWatc
   let lastCpuMs = cpuMs()
   let busyMs = lastMs
   let windowEndMs = lastMs + WINDOW_MS
-  let previous = 0
-  let current = 0
+  let previous = { delayMs: 0, late: 0 }
+  let current = { delayMs: 0, late: 0 }
   let intervalMs = TICK_MS
   const tick = (): void => {
     const nowMs = clock.monotonicMs()
     const nowCpuMs = cpuMs()
     const isBusy = nowCpuMs - lastCpuMs > BUSY_PART * (nowMs - lastMs) || nowMs - lastMs > 2 * intervalMs
     if (isBusy) busyMs = nowMs
-    current = Math.max(current, nowMs - lastMs - intervalMs)
+    const delayMs = nowMs - lastMs - intervalMs
+    current = { delayMs: Math.max(current.delayMs, delayMs), late: current.late + (delayMs >= LATE_MS ? 1 : 0) }
     lastMs = nowMs
     lastCpuMs = nowCpuMs
     if (nowMs >= windowEndMs) {
       previous = current
-      current = 0
+      current = { delayMs: 0, late: 0 }
       windowEndMs = nowMs + WINDOW_MS
     }
     const wanted = nowMs - busyMs < IDLE_AFTER_MS ? TICK_MS : IDLE_TICK_MS
@@ -46,5 +51,9 @@ export function watchEventLoop(clock: Clock, cpuMs: () => number): EventLoopWatc
     ticks = clock.every(intervalMs, tick)
   }
   let ticks = clock.every(intervalMs, tick)
-  return { delayMsMax: () => Math.max(previous, current), [Symbol.dispose]: () => ticks[Symbol.dispose]() }
+  return {
+    delayMsMax: () => Math.max(previous.delayMs, current.delayMs),
+    lateTimes: () => previous.late + current.late,
+    [Symbol.dispose]: () => ticks[Symbol.dispose](),
+  }
 }

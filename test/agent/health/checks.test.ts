@@ -29,7 +29,7 @@ async function createFixture(more: Partial<StoreChecksDeps> = {}) {
       mountProbe: await openMountProbe({ mount, storeFile: 'store.json', clock }),
       space: { state: async () => ({ totalBytes: 100 * GB, freeBytes: 50 * GB, reservedBytes: GB, promisedBytes: 0, availableBytes: 49 * GB }) },
       recycleBin: () => ({ images: 0, storedBytes: 0 }),
-      eventLoop: { delayMsMax: () => 1 },
+      eventLoop: { delayMsMax: () => 1, lateTimes: () => 0 },
       residentBytes: () => 1,
       sliceStats: () => ({ slices: 1, quarantined: 0, rebuilding: null }),
       damagedImages: () => 0,
@@ -147,6 +147,29 @@ describe('watchEventLoop', () => {
     expect(watch.delayMsMax()).toBe(400)
     clock.advance(21_000)
     expect(watch.delayMsMax()).toBe(0)
+  })
+
+  test('counts the turns that were late by 250 ms for ten to twenty seconds', () => {
+    let lateMs = 0
+    const clock = createManualClock()
+    using watch = watchEventLoop({ ...clock, monotonicMs: () => clock.monotonicMs() + lateMs }, () => 0)
+    const turn = (delayMs: number): void => {
+      lateMs += delayMs
+      clock.advance(100)
+    }
+    turn(249)
+    expect(watch.lateTimes()).toBe(0)
+    turn(250)
+    turn(1000)
+    expect(watch.lateTimes()).toBe(2)
+    // The window ends; what was late in it is kept for one more.
+    clock.advance(9000)
+    turn(300)
+    expect(watch.lateTimes()).toBe(3)
+    clock.advance(10_000)
+    expect(watch.lateTimes()).toBe(1)
+    clock.advance(10_000)
+    expect(watch.lateTimes()).toBe(0)
   })
 
   test('ticks once a second in an idle process, and ten times a second in a busy one', () => {

@@ -28,9 +28,11 @@ const schedule = (more: object) => ({ name: 'scrub', paused: false, running: fal
 const there = { kind: 'reachable', store: 'own', answeredMs: 3 } as const
 
 const CASES: [string, Finding['state'], Finding][] = [
-  ['a loop that is on time', 'ok', judgeEventLoop({ delayMsMax: 249, residentBytes: 1 })],
-  ['a loop that is late', 'warning', judgeEventLoop({ delayMsMax: 250, residentBytes: 1 })],
-  ['a loop that was blocked', 'failed', judgeEventLoop({ delayMsMax: 5000, residentBytes: 1 })],
+  ['a loop that is on time', 'ok', judgeEventLoop({ delayMsMax: 0, lateTimes: 0, residentBytes: 1 })],
+  ['a loop that was late twice', 'ok', judgeEventLoop({ delayMsMax: 4999, lateTimes: 2, residentBytes: 1 })],
+  ['a loop that was late three times', 'warning', judgeEventLoop({ delayMsMax: 250, lateTimes: 3, residentBytes: 1 })],
+  ['a loop that is late and was blocked for less than five seconds', 'warning', judgeEventLoop({ delayMsMax: 4999, lateTimes: 9, residentBytes: 1 })],
+  ['a loop that was blocked', 'failed', judgeEventLoop({ delayMsMax: 5000, lateTimes: 1, residentBytes: 1 })],
   ['a mount path that exists', 'ok', judgeMount('/srv', there)],
   ['a mount path that is not reachable', 'failed', judgeMount('/srv', { kind: 'unreachable', code: 'ENOTCONN' })],
   ['another store', 'failed', judgeMount('/srv', { ...there, store: 'other' })],

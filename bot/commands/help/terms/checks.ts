@@ -5,9 +5,10 @@ import type { Terms } from './term.ts'
 /** Impact of a check that is not ok, besides its explanation. */
 export const CHECK_TERMS: Terms = {
   process: {
-    means: 'Longest delay of the event loop of the agent in the last 10 to 20 seconds, and the memory that the agent uses.',
+    means:
+      'Longest delay of the event loop of the agent in the last 10 to 20 seconds, how often it was late by 250 ms or more, and the memory that the agent uses.',
     unit: 'milliseconds and bytes',
-    normal: 'A delay under 250 ms; failed from 5 s.',
+    normal: 'Late at most twice; failed from a delay of 5 s.',
     action: 'Check load and memory of the node (top, vmstat 1). If the delay stays, restart the agent; nothing acknowledged is lost.',
   },
   'mount-path': {
