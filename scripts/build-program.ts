@@ -6,8 +6,12 @@ import { bundleAssets, EMBEDDED_SUFFIX } from '../bot/gateway/assets.ts'
 
 const ROOT = join(import.meta.dir, '..')
 
+/** File names of the compiled programs. */
+export const AGENT_PROGRAM = 'slipway-agent'
+export const BOT_PROGRAM = 'slipway'
+
 /** Compiles into `out`. The first entry is the program; the others are its worker threads and files. Throws with what the compiler said. */
-export async function buildProgram(out: string, entries: readonly string[]): Promise<void> {
+async function buildProgram(out: string, entries: readonly string[]): Promise<void> {
   const child = Bun.spawn(
     [
       process.execPath,
@@ -32,7 +36,17 @@ export async function buildProgram(out: string, entries: readonly string[]): Pro
   if (exitCode !== 0) throw new Error(`${stdout}${stderr}`.trim())
 }
 
-/** Compiles the console with the bot into `slipway` in a folder, with what browsers load from upload pages. */
+/** Compiles the agent into `slipway-agent` in a folder. Returns its path. */
+export async function buildAgent(folder: string): Promise<string> {
+  mkdirSync(folder, { recursive: true })
+  // Worker threads are entry points of their own in a compiled program.
+  const workers = [...new Bun.Glob('agent/**/*-worker.ts').scanSync(ROOT)].toSorted()
+  const out = join(folder, AGENT_PROGRAM)
+  await buildProgram(out, ['agent/main.ts', ...workers])
+  return out
+}
+
+/** Compiles the console with the bot into `slipway` in a folder, with what browsers load from upload pages. Returns its path. */
 export async function buildBot(folder: string): Promise<string> {
   mkdirSync(folder, { recursive: true })
   const entries = ['bot/main.ts']
@@ -41,7 +55,7 @@ export async function buildBot(folder: string): Promise<string> {
     await Bun.write(path, bytes)
     entries.push(path)
   }
-  const out = join(folder, 'slipway')
+  const out = join(folder, BOT_PROGRAM)
   await buildProgram(out, entries)
   return out
 }

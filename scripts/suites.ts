@@ -23,7 +23,7 @@ export interface SuiteResult {
 export const QUICK_SUITE: Suite = {
   name: 'quick',
   paths: ['test/protocol', 'test/agent', 'test/bot', 'test/scripts', 'test/support', 'test/tidy'],
-  timeoutMs: 20_000,
+  timeoutMs: 60_000,
   parallel: 4,
 }
 
@@ -44,8 +44,11 @@ const OUTPUT_LENGTH_MAX = 4 * 1024 * 1024
 
 const SUMMARY_LINE = /^\s*(\d+) (pass|fail|skip|todo|errors?)$/
 
-/** Runs a suite in processes of its own, and shows its output only when something failed. */
-export async function runSuite(suite: Suite, show: (text: string) => void): Promise<SuiteResult> {
+/**
+ * Runs a suite in processes of its own, and shows its output only when something failed. The agents and bots that its tests start are the
+ * compiled programs in a folder, or run from their sources.
+ */
+export async function runSuite(suite: Suite, show: (text: string) => void, programs?: string): Promise<SuiteResult> {
   const paths = await testFiles(suite.paths)
   if (paths.length === 0) return { passed: 0, failed: 0, skipped: 0 }
   const parallel = suite.parallel > 1 ? [`--parallel=${suite.parallel}`] : []
@@ -53,7 +56,7 @@ export async function runSuite(suite: Suite, show: (text: string) => void): Prom
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
-    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' },
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0', ...(programs !== undefined && { SLIPWAY_TEST_PROGRAMS: programs }) },
   })
   const [stdout, stderr, exitCode] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
   const result = { ...countResult(stderr, exitCode), cpuMs: Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1000 }

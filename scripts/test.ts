@@ -1,9 +1,13 @@
-// `bun run test [suite…]`: runs every suite and ends with one line, `N passed, N failed` and how many were skipped.
-
+// `bun run test [suite…]`: runs every suite and ends with one line, `N passed, N failed` and how many were skipped. Processes that the
+// suites start run the compiled programs, as on a node.
 //
 // `--mutate-since=COMMIT` adds a mutation run of the lines that changed since a commit.
 
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { buildAgent, buildBot } from './build-program.ts'
 import { runMutationSuite } from './mutate/mutation-suite.ts'
 import { runSuite, SUITES } from './suites.ts'
 import type { SuiteResult } from './suites.ts'
@@ -29,7 +33,11 @@ const count = async (name: string, run: () => Promise<SuiteResult>): Promise<voi
   const cpu = result.cpuMs === undefined ? '' : `, ${(result.cpuMs / 1000).toFixed(0)} s of CPU`
   show(`${name}: ${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped in ${seconds} s${cpu}`)
 }
-for (const suite of SUITES) if (wanted.length === 0 || wanted.includes(suite.name)) await count(suite.name, () => runSuite(suite, show))
+const programs = mkdtempSync(join(tmpdir(), 'slipway-programs-'))
+process.on('exit', () => rmSync(programs, { recursive: true, force: true }))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+await Promise.all([buildAgent(programs), buildBot(programs)])
+for (const suite of SUITES) if (wanted.length === 0 || wanted.includes(suite.name)) await count(suite.name, () => runSuite(suite, show, programs))
 const since = values['mutate-since']
 if (since !== undefined) await count('mutation', () => runMutationSuite(since, show))
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)

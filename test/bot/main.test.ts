@@ -5,6 +5,7 @@ import { Database } from 'bun:sqlite'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import packageFile from '../../package.json' with { type: 'json' }
+import { botProgram } from '../support/agents/programs.ts'
 import { createFakeSlack } from '../support/clients/fake-slack/fake-slack.ts'
 import { visibleText } from '../support/clients/fake-slack/shown.ts'
 import { pairStore } from '../../bot/pair.ts'
@@ -15,10 +16,8 @@ import { until } from '../support/until.ts'
 // Processes and connections on a busy machine take longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
 
-const MAIN = join(import.meta.dir, '../../bot/main.ts')
-
 function spawn(words: readonly string[], environment: Record<string, string>, stdin = '') {
-  return Bun.spawn([process.execPath, MAIN, ...words], {
+  return Bun.spawn([...botProgram(), ...words], {
     env: { PATH: process.env['PATH'], ...environment },
     stdin: new TextEncoder().encode(stdin),
     stdout: 'pipe',
@@ -71,7 +70,7 @@ test('a long answer reaches a pipe completely, also when its reader is slow', as
   await using folder = await createTemporaryFolder()
   // Nothing listens at port 9.
   for (let i = 0; i < 300; i++) pairStore(folder.path, { name: `store-${i}`, url: 'http://127.0.0.1:9', token: 't', zone: 'z' })
-  const slow = Bun.spawn(['sh', '-c', '"$0" "$@" | (sleep 2; cat)', process.execPath, MAIN, 'console', 'store', 'health', '--json'], {
+  const slow = Bun.spawn(['sh', '-c', '"$0" "$@" | (sleep 2; cat)', ...botProgram(), 'console', 'store', 'health', '--json'], {
     env: { PATH: process.env['PATH'], SLIPWAY_HOME: folder.path },
     stdin: 'ignore',
     stdout: 'pipe',

@@ -2,7 +2,7 @@
 
 /** Interval between two looks in milliseconds, and how long to look at all. */
 const LOOK_MS = 10
-const GIVE_UP_MS = 30_000
+const GIVE_UP_MS = 120_000
 
 /**
  * Resolves with the first value of `look` that is not undefined, false or null; throws with `what` when it takes too long.

@@ -1,24 +1,23 @@
 // Several processes append to one audit log, and one of them is killed: the chain is intact, and what was acknowledged is in it.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { join } from 'node:path'
 import { createAudit } from '../../../bot/audit/audit.ts'
 import { verifyChain } from '../../../bot/audit/verify.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
 import { openDatabase } from '../../../bot/system/database.ts'
+import { botProgram } from '../../support/agents/programs.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 // Processes on a busy machine take longer than the 5 s of the runner.
 setDefaultTimeout(120_000)
 
-const MAIN = join(import.meta.dir, '../../../bot/main.ts')
 const WRITERS = 4
 const LINES = 25
 
 /** Starts a console that runs these lines, as a user of this name. */
 function startConsole(home: string, user: string, lines: readonly string[]) {
   const env = { PATH: process.env['PATH'], SLIPWAY_HOME: home, USER: user }
-  return Bun.spawn([process.execPath, MAIN, 'console'], { env, stdin: new TextEncoder().encode(lines.join('\n')), stdout: 'pipe', stderr: 'ignore' })
+  return Bun.spawn([...botProgram(), 'console'], { env, stdin: new TextEncoder().encode(lines.join('\n')), stdout: 'pipe', stderr: 'ignore' })
 }
 
 test('consoles that write at the same time, one of them killed, leave one intact chain with every answered command', async () => {

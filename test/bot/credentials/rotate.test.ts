@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { parseKeys } from '../../../bot/system/keys.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
 import { homeKeyPath } from '../../../bot/system/key-file.ts'
+import { botProgram } from '../../support/agents/programs.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot } from '../fixture.ts'
@@ -15,9 +16,9 @@ setDefaultTimeout(60_000)
 
 const NAMES = ['edge-a', 'edge-b', 'edge-c']
 
-/** Runs a program of the bot on a home folder; returns its exit code, or the signal that ended it, and its output. */
-async function run(home: string, ...words: string[]): Promise<readonly [number | string, string]> {
-  const child = Bun.spawn([process.execPath, ...words], {
+/** Runs a command line on a home folder; returns its exit code, or the signal that ended it, and its output. */
+async function run(home: string, ...command: string[]): Promise<readonly [number | string, string]> {
+  const child = Bun.spawn(command, {
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
@@ -28,7 +29,7 @@ async function run(home: string, ...words: string[]): Promise<readonly [number |
   return [child.signalCode ?? child.exitCode ?? -1, output + errors]
 }
 
-const rotate = (home: string) => run(home, join(import.meta.dir, '../../../bot/main.ts'), 'rotate-key')
+const rotate = (home: string) => run(home, ...botProgram(), 'rotate-key')
 
 /** The keys of the key file of a home folder, by their ids. */
 function keyIds(home: string): string[] {

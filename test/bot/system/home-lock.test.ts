@@ -2,9 +2,9 @@
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { statSync } from 'node:fs'
-import { join } from 'node:path'
 import { lockHome } from '../../../bot/system/home-lock.ts'
 import { HomeUnusable } from '../../../bot/system/database.ts'
+import { botProgram } from '../../support/agents/programs.ts'
 import { startSimulatedFleet } from '../../support/agents/simulated-fleet.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
@@ -14,7 +14,7 @@ import { openTestBot } from '../fixture.ts'
 setDefaultTimeout(120_000)
 
 function spawnBot(home: string, ...words: string[]) {
-  return Bun.spawn([process.execPath, join(import.meta.dir, '../../../bot/main.ts'), ...words], {
+  return Bun.spawn([...botProgram(), ...words], {
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',

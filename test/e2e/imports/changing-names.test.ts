@@ -5,10 +5,10 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout } from 'bun:te
 import { createServer } from 'node:http'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import type { Task } from '../../../protocol/task.ts'
 import { startAgent } from '../../support/agents/agent-process.ts'
 import type { AgentProcess } from '../../support/agents/agent-process.ts'
+import { agentProgram } from '../../support/agents/programs.ts'
 import { resolvingWith, startDnsServer } from '../../support/clients/dns-server.ts'
 import type { DnsServer } from '../../support/clients/dns-server.ts'
 import { seededBytes } from '../../support/images/image-store.ts'
@@ -71,11 +71,10 @@ beforeAll(async () => {
   await listen(open, PUBLIC, port)
   dns = stack.use(await startDnsServer())
   const folder = stack.use(await createTemporaryFolder())
-  const main = join(import.meta.dir, '../../../agent/main.ts')
   agent = stack.use(
     await startAgent(folder.path, {
       config: `[imports]\nallow = ["${PUBLIC}"]\n`,
-      command: [...(await resolvingWith(dns, folder.file('resolv.conf'))), process.execPath, main],
+      command: [...(await resolvingWith(dns, folder.file('resolv.conf'))), ...agentProgram()],
     }),
   )
 }, 60_000)

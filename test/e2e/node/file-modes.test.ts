@@ -4,6 +4,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test'
 import { chmod, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startAgent } from '../../support/agents/agent-process.ts'
+import { botProgram } from '../../support/agents/programs.ts'
 import { folderStats } from '../../support/machine/folder-stats.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
@@ -44,7 +45,7 @@ test('a bot makes its files private', async () => {
   await using folder = await createTemporaryFolder()
   const home = folder.file('home')
   const environment = { PATH: process.env['PATH'], HOME: folder.path, SLIPWAY_HOME: home }
-  const bot = Bun.spawn([process.execPath, 'bot/main.ts', 'store', 'list', '--json'], { env: environment, stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
+  const bot = Bun.spawn([...botProgram(), 'store', 'list', '--json'], { env: environment, stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
   expect(await bot.exited).toBe(0)
   expect(openToOthers(home)).toEqual([])
 })

@@ -2,9 +2,9 @@
 // where the bytes of images pass.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { join } from 'node:path'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import type { AgentProcess, AgentProcessOptions } from '../../support/agents/agent-process.ts'
+import { agentProgram } from '../../support/agents/programs.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { createRandom } from '../../support/properties.ts'
@@ -91,7 +91,7 @@ describe('two agents in network namespaces', () => {
 
   /** Returns how an agent is started in a namespace; `networks` are lines of its section [network]. */
   const optionsOf = (namespace: string, networks: string): AgentProcessOptions => ({
-    command: within(namespace, process.execPath, join(import.meta.dir, '../../../agent/main.ts')),
+    command: within(namespace, ...agentProgram()),
     environment: { SLIPWAY_NETWORK_LISTEN: `10.213.1.${namespace === source ? 1 : 2}:${PORT}` },
     config: networks,
   })

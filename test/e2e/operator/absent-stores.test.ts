@@ -1,7 +1,6 @@
 // Stores that are gone: what the bot says of their images, and a bot that is killed while it reads the images of a store.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { join } from 'node:path'
 import { openTestBot, runCommand, runJson } from '../../bot/fixture.ts'
 import { imageOf } from '../../bot/commands/scripted-fleet.ts'
 import { openBot } from '../../../bot/open.ts'
@@ -9,6 +8,7 @@ import type { OpenBot } from '../../../bot/open.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
 import { fingerprintText, isOpenImage, NO_IMAGES, withImage } from '../../../protocol/images/fingerprint.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
+import { botProgram } from '../../support/agents/programs.ts'
 import { startSimulatedFleet } from '../../support/agents/simulated-fleet.ts'
 import { uploadedImage } from '../../support/agents/uploaded-image.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
@@ -23,7 +23,7 @@ interface ServedBot extends AsyncDisposable {
 
 /** Starts the service in a process of its own. */
 function serve(home: string): ServedBot {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, '../../../bot/main.ts'), 'serve'], {
+  const child = Bun.spawn([...botProgram(), 'serve'], {
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: 'inherit',

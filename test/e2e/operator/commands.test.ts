@@ -2,11 +2,11 @@
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import packageFile from '../../../package.json' with { type: 'json' }
 import { agentToml } from '../../support/agents/agent-config.ts'
 import { openTestBot, runCommand, runJson } from '../../bot/fixture.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
+import { agentProgram } from '../../support/agents/programs.ts'
 import { seededBytes } from '../../support/images/image-store.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
@@ -25,7 +25,7 @@ interface Ran {
 
 /** Runs the program and waits for its end. */
 async function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Ran> {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, '../../../agent/main.ts'), ...args], {
+  const child = Bun.spawn([...agentProgram(), ...args], {
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',

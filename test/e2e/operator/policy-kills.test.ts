@@ -1,12 +1,12 @@
 // The bot's service runs sync policies without Slack, and a bot that is killed in the middle of a run goes on with it: nothing is ordered twice.
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import { join } from 'node:path'
 import type { PolicyRun } from '../../../bot/policies/runs.ts'
 import { POLICY_DEFAULTS } from '../../../bot/commands/policy/options.ts'
 import { openTestBot, runCommand } from '../../bot/fixture.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import type { AgentProcess } from '../../support/agents/agent-process.ts'
+import { botProgram } from '../../support/agents/programs.ts'
 import { uploadedImage } from '../../support/agents/uploaded-image.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
@@ -36,7 +36,7 @@ afterAll(() => stack.disposeAsync())
 
 /** Starts the service; its policy has missed its last times. */
 function serve(): Bun.Subprocess<'ignore', 'ignore', 'inherit'> {
-  return Bun.spawn([process.execPath, join(import.meta.dir, '../../../bot/main.ts'), 'serve'], {
+  return Bun.spawn([...botProgram(), 'serve'], {
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: 'inherit',

@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { agentToml } from './agent-config.ts'
 import { TEST_ADMIN_TOKEN } from './agent-process.ts'
+import { agentProgram } from './programs.ts'
 
 export interface CommandResult {
   readonly exitCode: number | string
@@ -31,7 +32,7 @@ export async function agentCommand(folder: string, command: readonly string[], o
 
 /** Runs the agent's program with these arguments. */
 export async function runAgent(args: readonly string[], { environment = {}, kill }: Omit<CommandOptions, 'config'> = {}): Promise<CommandResult> {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, '../../../agent/main.ts'), ...args], {
+  const child = Bun.spawn([...agentProgram(), ...args], {
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',

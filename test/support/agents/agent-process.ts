@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { createAgentClient } from '../../../protocol/client/client.ts'
 import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import { agentToml } from './agent-config.ts'
+import { agentProgram } from './programs.ts'
 
 /** The admin token of every agent that a test starts. */
 export const TEST_ADMIN_TOKEN = 'test-admin-token-of-slipway'
@@ -107,7 +108,7 @@ interface Launched {
 async function launch(folder: string, options: AgentProcessOptions): Promise<Launched> {
   const configFile = join(folder, 'agent.toml')
   await Bun.write(configFile, agentToml(folder, options.config))
-  const program = options.command ?? [process.execPath, join(import.meta.dir, '../../../agent/main.ts')]
+  const program = options.command ?? agentProgram()
   const child = Bun.spawn([...program, 'serve', '--config', configFile], {
     stdin: 'ignore',
     stdout: 'ignore',

@@ -1,8 +1,8 @@
 // The service of the bot in a process of its own, which can be killed and restarted, with the page at an address that stays.
 
-import { join } from 'node:path'
 import { createCuttingProxy } from '../clients/cutting-proxy.ts'
 import type { CuttingProxy } from '../clients/cutting-proxy.ts'
+import { botProgram } from './programs.ts'
 
 export interface BotProcess extends AsyncDisposable {
   /** Between browsers and the page: its address stays when the service is restarted. */
@@ -16,13 +16,10 @@ export interface BotProcess extends AsyncDisposable {
   restart(): Promise<void>
 }
 
-/** The program from its source. */
-const FROM_SOURCE = [process.execPath, join(import.meta.dir, '../../../bot/main.ts')]
-
 /** Starts the service on a home folder, and waits until it serves the page. `program` is run in the home folder, with `settings` in its environment. */
 export async function startBotProcess(
   home: string,
-  program: readonly string[] = FROM_SOURCE,
+  program: readonly string[] = botProgram(),
   settings: Readonly<Record<string, string>> = {},
 ): Promise<BotProcess> {
   const proxy = await createCuttingProxy(0)

@@ -3,6 +3,7 @@
 import { lstatSync, readdirSync } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { join } from 'node:path'
+import { hasCode } from '../../../protocol/errors.ts'
 
 export interface FolderEntry {
   /** Below the folder; empty for the folder itself. */
@@ -27,7 +28,7 @@ function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    if (hasCode(error, 'ENOENT')) return []
     throw error
   }
 }
