@@ -4,7 +4,7 @@ import { describe, expect } from 'bun:test'
 import { documentedBlocks, runDocumented } from '../../../support/machine/documented-lines.ts'
 import { until } from '../../../support/until.ts'
 import { expectSameBytes, uploadImage } from './images.ts'
-import { BASE, UNIT } from './node.ts'
+import { BASE, UNIT, untilHealthy } from './node.ts'
 import type { MachineTest, Node } from './node.ts'
 
 const MOUNT = '/srv/slipway/edge-a'
@@ -26,7 +26,9 @@ export function testDamage(test: MachineTest, node: Node): void {
       // The example has the name, the mount path and the port of the first store.
       await shell('sed \'s|edge-a|edge-b|; s|^# listen = .*|listen = "127.0.0.1:8430"|\' -i.first /usr/share/doc/slipway/examples/edge-a.toml')
       await shell('cp /usr/share/doc/slipway/examples/edge-a.toml /usr/share/doc/slipway/examples/edge-b.toml')
-      for (const heading of ['3. Configure the store', '4. Start the agent', '5. Check the store']) await installSecond(heading)
+      for (const heading of ['3. Configure the store', '4. Start the agent']) await installSecond(heading)
+      await untilHealthy(node, 'http://127.0.0.1:8430')
+      await installSecond('5. Check the store')
       await shell(
         `${SLIPWAY}slipway <<< "store add name=edge-b url=http://127.0.0.1:8430 token=$(cat /etc/credstore/slipway-agent.edge-b.admin-token) zone=zone-1"`,
       )

@@ -3,7 +3,7 @@
 import { describe, expect } from 'bun:test'
 import { runDocumented } from '../../../support/machine/documented-lines.ts'
 import { uploadImage, expectSameBytes } from './images.ts'
-import { BASE, SHOWN_SERVING, SERVES } from './node.ts'
+import { BASE, SHOWN_SERVING, SERVES, untilHealthy } from './node.ts'
 import type { MachineTest, Node } from './node.ts'
 
 /** Folders whose files change on every running system. */
@@ -34,6 +34,7 @@ export function testInstallation(test: MachineTest, node: Node): void {
     test('configures and starts a store whose health is good', async () => {
       expect(await run('3. Configure the store')).toContain('The configuration of store edge-a is valid.')
       await run('4. Start the agent')
+      await untilHealthy(node, BASE)
       expect(await run('5. Check the store')).toMatch(SERVES)
     })
 

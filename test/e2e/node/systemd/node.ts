@@ -6,6 +6,7 @@ import { documentedBlocks } from '../../../support/machine/documented-lines.ts'
 import { bootMachine } from '../../../support/machine/systemd-machine.ts'
 import type { Machine, Ran } from '../../../support/machine/systemd-machine.ts'
 import type { TestFunction } from '../../../support/require.ts'
+import { until } from '../../../support/until.ts'
 
 const ROOT = join(import.meta.dir, '../../../..')
 const TOKEN_FILE = '/etc/credstore/slipway-agent.edge-a.admin-token'
@@ -26,6 +27,11 @@ export interface Node extends AsyncDisposable {
   property(name: string): Promise<string>
   /** Returns everything that the agent's unit has logged. */
   journal(): Promise<string>
+}
+
+/** Waits until health is not an error: on a busy machine the mount path may take longer than 2 s to answer. */
+export async function untilHealthy(node: Node, base: string): Promise<void> {
+  await until('the agent is healthy', async () => (await node.machine().run('curl', '-fsS', '-m', '20', `${base}/v1/health`)).code === 0)
 }
 
 /** Builds the archive of docs/install.md on this machine, boots a node in `folder`, and copies the archive there. */
