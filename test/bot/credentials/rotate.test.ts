@@ -69,7 +69,7 @@ describe('a rotation that is killed', () => {
   ])('at %s leaves every token readable, and the next one goes on', async (step, keys) => {
     await using folder = await createTemporaryFolder()
     addStores(folder.path)
-    const [ended] = await run(folder.path, join(import.meta.dir, '../../support/agents/rotate-killed-program.ts'), folder.path, step)
+    const [ended] = await run(folder.path, process.execPath, join(import.meta.dir, '../../support/agents/rotate-killed-program.ts'), folder.path, step)
     expect(ended).toBe('SIGKILL')
     expect(keyIds(folder.path)).toHaveLength(keys)
     expect(tokens(folder.path)).toEqual(TOKENS)
