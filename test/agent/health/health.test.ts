@@ -81,11 +81,11 @@ describe('current', () => {
     expect((await health.current()).state).toBe('running')
     isHanging = true
     clock.advance(1500)
-    await clock.untilSleeping(1)
+    expect(started).toBe(2)
     expect((await health.current()).state).toBe('running')
     clock.advance(500)
     const impatient = health.current()
-    await clock.untilSleeping(2)
+    await clock.untilSleeping(1)
     clock.advance(25)
     expect((await impatient).state).toBe('running')
     clock.advance(1475)

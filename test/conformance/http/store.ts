@@ -106,10 +106,18 @@ export const STORE_CASES: HttpCase[] = [
   {
     name: 'a check that hangs fails after two seconds and delays no later answer',
     async run() {
-      const hanging: HealthCheck = { name: 'mount-path', isVital: true, measure: () => new Promise(() => {}) }
+      const started = Promise.withResolvers<void>()
+      const hanging: HealthCheck = {
+        name: 'mount-path',
+        isVital: true,
+        measure() {
+          started.resolve()
+          return new Promise(() => {})
+        },
+      }
       await using memory = await createMemoryApp({ checks: [hanging] })
       const first = memory.ask('/v1/health', { role: 'viewer' })
-      await memory.clock.untilSleeping(1)
+      await started.promise
       memory.clock.advance(2000)
       assert.equal((await jsonOf<Health>(await first, 503)).checks[0]?.measured, 'no answer for 2 s')
       assert.equal((await memory.ask('/v1/health')).status, 503)
