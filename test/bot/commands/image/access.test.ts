@@ -38,9 +38,11 @@ afterAll(() => stack.disposeAsync())
 
 const shown = async (name: string): Promise<Image> => (await stage.admin.ask('GET', `/v1/images/${name}`)).json as Image
 
-/** Value of a field in an output. */
-function field(output: string, label: string): string | undefined {
-  return new RegExp(`^  ${label} {2,}(.*)$`, 'm').exec(output)?.[1]
+/** Value of a field in an output. Throws with the output when it has no such field. */
+function field(output: string, label: string): string {
+  const value = new RegExp(`^  ${label} {2,}(.*)$`, 'm').exec(output)?.[1]
+  if (value === undefined) throw new Error(`no field "${label}" in:\n${output}`)
+  return value
 }
 
 describe('image grant and image revoke', () => {
@@ -157,7 +159,7 @@ describe('token', () => {
     expect(items.find(({ name }) => name === 'laptop of ann')?.lastUsedAt).not.toBeNull()
 
     const rotated = await runCommand(bot, 'token', 'rotate', 'laptop of ann')
-    const next = field(rotated.output, 'Secret') ?? ''
+    const next = field(rotated.output, 'Secret')
     expect([await statusOf(secret), await statusOf(next)]).toEqual([401, 200])
     expect(field(rotated.output, 'User')).toBe('ann')
     expect(rotated.output).toContain('store edit edge-a token=SECRET')
