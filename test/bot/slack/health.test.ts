@@ -41,7 +41,7 @@ describe.each(MODES)('store health over $name', ({ access }) => {
     expect((await runCommand(bot, 'store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1')).code).toBe(0)
 
     const acked = await slack.command('/slipway', 'store health edge-a')
-    expect(acked.afterMs).toBeLessThan(1000)
+    expect(acked.afterMs).toBeLessThan(3000)
     const running = visibleText(await lastResponse(slack, 1))
     // On a busy machine the event loop is late and the state is Degraded.
     expect(running).toMatch(/Running|Degraded/)

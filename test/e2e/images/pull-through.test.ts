@@ -70,7 +70,7 @@ test('many readers, with ranges too, share one copy over the line, and the image
   const absent = `${edge.url}/v1/images/img_${'0'.repeat(26)}/content`
   await until('the origin is known to be down', async () => (await problemOf(fetch(absent, { headers: edge.headers() })))[1] === 'origin-unreachable')
   expect(await problemOf(fetch(absent, { headers: edge.headers() }))).toEqual([502, 'origin-unreachable'])
-  expect(performance.now() - startMs).toBeLessThan(10_000)
+  expect(performance.now() - startMs).toBeLessThan(30_000)
 })
 
 test('a reader that leaves does not stop the copy, and a purge makes the next read copy again', async () => {
