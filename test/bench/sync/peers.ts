@@ -3,7 +3,7 @@
 
 import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { freePort } from '../../support/clients/file-servers.ts'
+import { freePort } from '../../support/machine/free-port.ts'
 import { startNginx } from '../../support/clients/nginx.ts'
 import { testCacheFolder } from '../../support/images/image-family.ts'
 import type { ImageFamily } from '../../support/images/image-family.ts'

@@ -2,12 +2,11 @@
 // bodies are forwarded without buffering.
 
 import { afterAll, beforeAll, describe, expect } from 'bun:test'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import type { AgentProcess } from '../../support/agents/agent-process.ts'
 import { makeNoiseFile } from '../../support/images/noise-file.ts'
+import { freePort } from '../../support/machine/free-port.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { hasTool, requireTool } from '../../support/require.ts'
@@ -48,14 +47,6 @@ afterAll(async () => {
   await agent[Symbol.asyncDispose]()
   await folder[Symbol.asyncDispose]()
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 /** Returns the documented configuration in one fence language, with this test's ports and files. */
 async function documented(language: string, port: number): Promise<string> {

@@ -5,6 +5,7 @@ import { cpSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hasTool, requireTool } from '../../support/require.ts'
+import { freePort } from '../../support/machine/free-port.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
 
@@ -24,21 +25,13 @@ async function tourBlocks(): Promise<Block[]> {
   return [...tour.matchAll(/^```(sh|slipway)\n(.*?)^```/gms)].map(([, kind, text = '']) => ({ kind: kind as Block['kind'], text }))
 }
 
-/** Returns a free port. Another process could bind it before the agent does, as on the machine of a reader. */
-function freePort(): number {
-  const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() })
-  const { port } = server
-  void server.stop(true)
-  return port ?? 0
-}
-
 describe('the tour', () => {
   tourTest('works as written, frees space and leaves no files behind', async () => {
     await using folder = await createTemporaryFolder()
     await using home = await createTemporaryFolder()
     cpSync(join(ROOT, 'docs'), folder.file('docs'), { recursive: true })
     const blocks = await tourBlocks()
-    const ports = { '8420': String(freePort()), '8430': String(freePort()) }
+    const ports = { '8420': String(await freePort()), '8430': String(await freePort()) }
     const localized = (text: string): string =>
       text
         .replaceAll(/8420|8430/g, (port) => ports[port as keyof typeof ports])

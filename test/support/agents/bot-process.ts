@@ -2,6 +2,7 @@
 
 import { createCuttingProxy } from '../clients/cutting-proxy.ts'
 import type { CuttingProxy } from '../clients/cutting-proxy.ts'
+import { freePort } from '../machine/free-port.ts'
 import { botProgram } from './programs.ts'
 
 export interface BotProcess extends AsyncDisposable {
@@ -85,12 +86,4 @@ async function launch(home: string, proxy: CuttingProxy, program: readonly strin
   await Promise.race([serving.promise, ended])
   proxy.setTarget(port)
   return { child, port }
-}
-
-/** Returns a port that nobody uses at the moment. */
-async function freePort(): Promise<number> {
-  const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() })
-  const { port = 0 } = server
-  await server.stop(true)
-  return port
 }

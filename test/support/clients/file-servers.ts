@@ -2,22 +2,13 @@
 
 import { mkdirSync } from 'node:fs'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
-import { createConnection, createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { createConnection } from 'node:net'
 import { join } from 'node:path'
+import { freePort } from '../machine/free-port.ts'
 import { until } from '../until.ts'
 
 export interface FileServer extends AsyncDisposable {
   readonly port: number
-}
-
-/** Returns a port on which nothing listens at an address. */
-export async function freePort(host = '127.0.0.1'): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, host, resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 export interface FtpOptions {

@@ -1,8 +1,7 @@
 // nginx as a web server of files, for tests of imports.
 
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { until } from '../until.ts'
+import { freePort } from '../machine/free-port.ts'
 import { createTemporaryFolder } from '../machine/temporary-folder.ts'
 
 export interface Nginx extends AsyncDisposable {
@@ -54,12 +53,4 @@ async function canConnect(port: number): Promise<boolean> {
     // Not listening yet.
     return false
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
