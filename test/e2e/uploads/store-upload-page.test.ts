@@ -66,7 +66,10 @@ describe('the upload page of a store', () => {
       const line = way === 'direct' ? agentLine : service.proxy
       await first.setInputFiles('input[type=file]', file)
       await first.click('.uppy-Dashboard-Item-action--edit')
-      await first.getByLabel('Name of the image').fill(name)
+      // The Dashboard moves the focus to the first field a moment after it has opened the card. What is typed then goes there.
+      const nameField = first.getByLabel('Name of the image')
+      await nameField.and(first.locator(':focus')).waitFor()
+      await nameField.fill(name)
       await first.getByLabel('Expected digest').fill(digest)
       await first.click('.uppy-Dashboard-FileCard-actionsBtn[type=submit]')
       expect((await agent.client.links.list()).items.filter((link) => link.name === name)).toHaveLength(0)
