@@ -19,6 +19,11 @@ const PATH = /[/\\:]/
 const FILE_KEYS = new Set(['parentfilenamehint', 'changetrackpath'])
 /** Most lines that are read: those of an accepted disk are fewer than a hundred. Each line costs memory until the next collection. */
 export const DESCRIPTOR_LINES_MAX = 4096
+/**
+ * Most bytes after the zero byte that may be left of a longer text. QEMU replaces the CID, 1 to 8 digits, in place, and ends a shorter text with a zero byte without
+ * removing what follows (vmdk_write_cid in block/vmdk.c). They are too few for an extent or the name of a file.
+ */
+const REST_BYTES_MAX = 6
 /** Characters of a line that are shown in a refusal. */
 const SHOWN_MAX = 40
 
@@ -48,14 +53,14 @@ export function isDescriptorText(head: Uint8Array): boolean {
   return first !== undefined && /^version=[123]\r?$/.test(first)
 }
 
-/** Reads a descriptor, which ends at the first zero byte. */
+/** Reads a descriptor, which ends at the first zero byte. A short rest of a longer text may follow. */
 export function readDescriptor(bytes: Uint8Array): VmdkDescriptor {
   const end = bytes.indexOf(0)
   const text = new TextDecoder('latin1').decode(end < 0 ? bytes : bytes.subarray(0, end))
   if (text === '') return { extents: [], sectors: 0, createType: null, fault: NO_DESCRIPTOR }
   const extents: Extent[] = []
   const createTypes: string[] = []
-  let fault = bytes.subarray(text.length).some((byte) => byte !== 0) ? 'bytes follow the end of its descriptor' : undefined
+  let fault = bytes.subarray(text.length + 1 + REST_BYTES_MAX).some((byte) => byte !== 0) ? 'bytes follow the end of its descriptor' : undefined
   let sectors = 0
   const lines = text.split('\n', DESCRIPTOR_LINES_MAX + 1)
   if (lines.length > DESCRIPTOR_LINES_MAX) fault ??= `its descriptor has more than ${DESCRIPTOR_LINES_MAX} lines`

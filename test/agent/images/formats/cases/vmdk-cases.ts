@@ -99,6 +99,12 @@ export const VMDK_CASES: readonly FormatCase[] = [
     'monolithicSparse',
   ),
   accepted('vmdk with line ends of Windows', () => sparse(descriptorLines('monolithicSparse').map((line) => `${line}\r`)), 'monolithicSparse'),
+  // QEMU replaces the CID in place: of eight digits that became one, the last six bytes of the longer text stay behind the zero byte.
+  accepted(
+    'vmdk with a shorter CID than before',
+    () => sparse([...replaced('CID=', 'CID=1')(descriptorLines('monolithicSparse')), '\0"ide"\n']),
+    'monolithicSparse',
+  ),
   accepted('vmdk of version 2', () => patched(sparse(), [FIELD.version, u32(2)]), 'monolithicSparse'),
   {
     name: 'vmdk monolithicFlat',
@@ -227,6 +233,7 @@ export const VMDK_CASES: readonly FormatCase[] = [
   described('an extent that is not one', 'neither a setting nor an extent', (lines) => [...lines, 'RW 8 FLAT "a" 0 "b"']),
   described('a byte that is not ASCII', 'is not ASCII', (lines) => [...lines, 'ddb.name = "\u00fc"']),
   described('bytes after its end', 'bytes follow the end of its descriptor', (lines) => [...lines, '\0RW 8 FLAT "/etc/passwd" 0']),
+  described('more after its end than QEMU leaves', 'bytes follow the end of its descriptor', (lines) => [...lines, '\0\0\0\0\0\0\0x']),
   changedStream('a footer of a footer', 'its footer names another footer', [STREAM_AT.footer * SECTOR + FIELD.directory, u64(0xffff_ffff_ffff_ffffn)]),
   changedStream('no footer', 'its footer is cut off', [STREAM_AT.footer * SECTOR, 'XXXX']),
   changedStream('a wrong footer marker', 'its footer is cut off', [STREAM_AT.footerMarker * SECTOR + 12, u32(2)]),

@@ -64,11 +64,14 @@ describe('the lines of a descriptor', () => {
     expect(read('RW 17592186044415 A', 'RW 1 A').sectors).toBe(0)
   })
 
-  test('end at the first zero byte, after which only zeros follow', () => {
+  test('end at the first zero byte, after which at most the rest of a longer text follows', () => {
     const text = 'createType="x"\nRW 8 SPARSE'
     expect(read(`${text}\0\0\0`)).toEqual(read(text))
-    expect(read(`${text}\0\0x`).fault).toBe('bytes follow the end of its descriptor')
-    expect(read(`${text}\0\0x`).extents).toEqual(read(text).extents)
+    for (const rest of ['x', 'sixsix', '\0\0\0\0\0x', 'RW 8 S']) expect(read(`${text}\0${rest}\0\0`)).toEqual(read(text))
+    for (const rest of ['seven77', '\0\0\0\0\0\0x', `${'\0'.repeat(9999)}x`]) {
+      expect(read(`${text}\0${rest}`).fault).toBe('bytes follow the end of its descriptor')
+      expect(read(`${text}\0${rest}`).extents).toEqual(read(text).extents)
+    }
     const none = { extents: [], sectors: 0, createType: null, fault: 'it is an extent of another disk: it has no descriptor' }
     expect([read(''), read('\0\0'), read('\0x')]).toEqual([none, none, none])
   })
@@ -122,7 +125,7 @@ describe('the lines of a descriptor', () => {
   })
 
   test('are refused for the first fault', () => {
-    expect(read('parentCID=1', 'hello', 'comment="\u00fc"', '\0x').fault).toBe('bytes follow the end of its descriptor')
+    expect(read('parentCID=1', 'hello', 'comment="\u00fc"', '\0seven77').fault).toBe('bytes follow the end of its descriptor')
     expect(read('parentCID=1', 'hello', 'comment="\u00fc"').fault).toBe('it has a parent disk')
     expect(read('hello', 'comment="\u00fc"').fault).toBe(`${LINE}"hello"`)
     expect(read('comment="\u00fc"').fault).toBe('its descriptor is not ASCII text')
