@@ -143,6 +143,7 @@ test('several tasks are looked for with at most 2,000 requests', async () => {
   }
   expect(await run(100, 20)).toEqual(['done', expect.stringContaining('20 tasks: '), 2000])
   expect(await run(101, 20)).toEqual(['failed', '20 tasks cannot be looked for in 101 stores at once.', 0])
+  expect(await run(1001, 2)).toEqual(['failed', '2 tasks cannot be looked for in 1001 stores at once.', 0])
   expect(await run(101, 20, 'store=edge-0,edge-1')).toEqual(['done', expect.stringContaining('20 tasks: '), 40])
 })
 
