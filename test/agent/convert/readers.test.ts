@@ -1,6 +1,7 @@
 // Guest disks of images that qemu-img writes, and of tables that nobody should trust.
 
 import { describe, expect, test } from 'bun:test'
+import { deflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
 import { openConversion } from '../../../agent/convert/converter.ts'
 import { readAllocation } from '../../../agent/convert/allocation.ts'
@@ -147,6 +148,25 @@ describe('a qcow2 with damaged tables', () => {
     expect(disk.length).toBe(MIB)
     expect(disk.subarray(0, 65_536).every((byte) => byte === 0x41)).toBe(true)
     expect(disk.subarray(65_536).every((byte) => byte === 0)).toBe(true)
+  })
+
+  test('is read when a cluster lies beyond 4 GiB, plain or compressed', async () => {
+    const at = 2 ** 32 + 3 * 65_536
+    const plain = Buffer.alloc(65_536, 0x42)
+    const compressed = deflateRawSync(Buffer.alloc(65_536, 0x43))
+    for (const [entry, cluster, letter] of [
+      [0x8000_0000_0000_0000n | BigInt(at), plain, 0x42],
+      [0x4000_0000_0000_0000n | BigInt(at), compressed, 0x43],
+    ] as const) {
+      const tables = smallQcow2((bytes) => bytes.writeBigUInt64BE(entry, 131_072))
+      const file = sparseSource(at + cluster.length, [
+        [0, tables],
+        [at, cluster],
+      ])
+      const disk = await openQcow2Disk(file, systemClock)
+      const bytes = await partsToBytes(readGuest({ disk, file }, 0, disk.length))
+      expect(bytes.subarray(0, 65_536)).toEqual(Buffer.alloc(65_536, letter))
+    }
   })
 
   const CASES: Readonly<Record<string, [(bytes: Buffer) => void, string]>> = {

@@ -166,6 +166,26 @@ test('any range of a seekable file has the bytes of the whole file', async () =>
   }
 })
 
+test('any range of a qcow2 of many regions has the bytes of the whole file', async () => {
+  // Regions of 512 MiB: some without data, some with several clusters, the first and the last among them.
+  const islands = [0, 0.75, 2, 3.5, 3.75, 7, 7.25, 8.5, 11].map((gib, i): Island => [gib * GIB, noise(BLOCK * (1 + i * 9), i)])
+  const file = sparseSource(12 * GIB, islands)
+  const conversion = await convert(createRawDisk(file), file, 'qcow2')
+  if (conversion.kind !== 'seekable') throw new Error('it has a length')
+  const whole = await partsToBytes(conversion.parts(0, conversion.length))
+  expect(whole.length).toBe(conversion.length)
+  for (let cluster = 0; cluster * 65_536 < whole.length; cluster++) {
+    for (const [start, end] of [
+      [cluster * 65_536, cluster * 65_536 + 1],
+      [cluster * 65_536 + 8, cluster * 65_536 + 24],
+      [cluster * 65_536 - 1, cluster * 65_536 + 65_537],
+    ] as const) {
+      const range = [Math.max(0, start), Math.min(whole.length, end)] as const
+      expect((await partsToBytes(conversion.parts(...range))).equals(whole.subarray(...range))).toBe(true)
+    }
+  }
+})
+
 test('a VMDK that is stopped after any part continues with the next one', async () => {
   const bytes = new Uint8Array(40 * MIB)
   for (let i = 0; i < 40; i += 3) bytes.set(noise(65_536, i), i * MIB)
