@@ -2,4 +2,4 @@
 
 import { testWithSchemathesis } from './schemathesis.ts'
 
-testWithSchemathesis('requests at the bounds, for images and uploads', { phases: ['coverage'], paths: { matching: /\/(?:images|uploads)/ } })
+testWithSchemathesis('requests at the bounds, for images and uploads', { phases: ['coverage'], paths: 'images' })
