@@ -37,7 +37,9 @@ export function createCheckRunner({ clock, log }: CheckRunnerDeps): (check: Heal
     const late = Promise.withResolvers<void>()
     let turnsLeft = CHECK_MS_MAX / TURN_MS
     const turns = clock.every(TURN_MS, () => {
-      if (--turnsLeft === 0) late.resolve()
+      if (--turnsLeft > 0) return
+      turns[Symbol.dispose]()
+      late.resolve()
     })
     const result = attempt(check).finally(() => {
       running.delete(check.name)
